@@ -113,6 +113,8 @@ def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str
         f"{count(settings, 'setting differs', 'settings differ')}: {count(mixtures, 'mixture')} with "
         f"{count(len(whole.seeds), 'seed')} each tell what each does"
     )
+    if not settings:
+        sentence = f"no setting differs: {count(len(whole.seeds), 'seed')} tell whether they end alike"
     if all(one.ended for one in standing.submitted):
         return sentence
     return f"{sentence}; the job itself is trained first, which tells how long that takes"

@@ -88,7 +88,8 @@ class LayerView:
     @property
     def own_activation(self) -> bool:
         """Return whether an activation is one of its settings, and not all it does or a cell's."""
-        return hasattr(self.layer, "activation") and self.kind != "activation" and not self.stage.cells
+        others = ("activation", "glu", "swiglu")
+        return hasattr(self.layer, "activation") and self.kind not in others and not self.stage.cells
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -305,6 +306,20 @@ class LayerView:
     def stretches(self) -> tuple[tuple[int, int], ...]:
         """Return the same, each with its axis in a batch."""
         return tuple(enumerate(by_axis(self.layer.size, self.layer.axes), start=1))
+
+    # --- normalization and prelu
+
+    @property
+    def normed(self) -> list[int]:
+        """Return the axes that are normalized over, in a batch whose channels are last."""
+        return [place + 1 for place in self.layer.places(self.shape)]
+
+    @property
+    def shared(self) -> list[int]:
+        """Return the axes of a batch over which there is one alpha."""
+        sizes = zip(self.weights[0].shape, self.shape, strict=True)
+        declared = self.layer.shared_axes is not None
+        return [axis for axis, (size, _) in enumerate(sizes, start=1) if declared and size == 1]
 
     # --- attention
 

@@ -123,7 +123,7 @@ def _contribution(
             if _as_declared(one, setup)
         ]
         mended = {
-            side: "; ".join(code[side] for code in codes if side in code)
+            side: "\n".join(code[side] for code in codes if side in code)
             for side in setup.jobs
             if any(side in code for code in codes)
         }

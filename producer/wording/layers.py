@@ -14,8 +14,9 @@ from typing import Any
 from likewise.producer.wording.form import BiasInMean, Centred, Form, Renamed
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import BaseLayer
-from likewise.shared.job.layers.basic import BatchNorm, Flatten
+from likewise.shared.job.layers.basic import Flatten
 from likewise.shared.job.layers.convolution import TransposedConvolution
+from likewise.shared.job.layers.normalization import BatchNorm
 from likewise.shared.job.layers.windows import Spatial, Windowed, by_side
 from likewise.shared.job.loss import ClassCrossentropy, KlDivergence
 from likewise.shared.job.optimizer import is_decoupled

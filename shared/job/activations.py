@@ -10,6 +10,7 @@
     celu x, or alpha·(exp(x/alpha) − 1) below 0; squareplus ½(x + √(x² + b))
     soft_shrink x nearer to 0 by threshold, and 0 within it; hard_shrink x, or 0 within threshold
     threshold x, or value up to threshold; sparse_plus x from 1 on, 0 up to −1, ¼(x + 1)² between
+    sparse_sigmoid 1 from 1 on, 0 up to −1, ½(x + 1) between
 
 At exactly 0 the gradient of relu and relu6 is 0, of leaky_relu negative_slope, of elu and celu 1 and of selu
 1.0507…; that of hard_tanh is 0 at −1 and 1, and of hard_sigmoid slope at both its ends.
@@ -31,7 +32,7 @@ class PlainActivation(Frozen):
     type: Literal[
         "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "tanh",
         "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu", "hard_tanh",
-        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus",
+        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
     ]  # fmt: skip
 
 

@@ -77,7 +77,14 @@ LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "average_pooling3d": (VOLUME, {}),
     "global_average_pooling": (IMAGE, {}),
     "global_max_pooling": (IMAGE, {}),
-    "layer_norm": (FLAT, {"epsilon": 0.001}),
+    "layer_norm": (STEPS, {"epsilon": 0.001}),
+    "rms_norm": (STEPS, {"epsilon": 0.001}),
+    "group_norm": (IMAGE, {"groups": 2, "epsilon": 0.001}),
+    "instance_norm": (IMAGE, {"epsilon": 0.001}),
+    "prelu": (IMAGE, {}),
+    "glu": (FLAT, {}),
+    "swiglu": (FLAT, {}),
+    "position_embedding": (STEPS, {"sequence_length": 7}),
     "batch_norm": (FLAT, {"epsilon": 0.001, "momentum": 0.9}),
     "embedding": ((5,), {"input_dim": 7, "output_dim": 3}),
     "masking": ((5, 1), {}),
@@ -148,6 +155,11 @@ VALUES: dict[str, list[Any]] = {
     "interpolation": ["nearest"],
     "align_corners": [True],
     "trainable": [False],
+    "affine": [False],
+    "shared_axes": ["all", [1, 2]],
+    "gate": ["first", "second"],
+    "sequence_length": [],
+    "offset": [1],
 }
 """Other values of each field of a layer. What draws weights is looked at by itself."""
 ELSEWHERE = {
@@ -343,6 +355,11 @@ OF_KIND: dict[tuple[str, str], list[Any]] = {
     **{(f"conv{axes}d_transpose", "strides"): [1] for axes in (1, 2, 3)},
     **{(f"conv{axes}d", "groups"): [] for axes in (1, 2, 3)},
     ("dot", "axes"): [1],
+    ("layer_norm", "axis"): [[1, 2]],
+    ("rms_norm", "axis"): [[-2, -1]],
+    ("group_norm", "groups"): [1, -1],
+    ("glu", "gate"): ["first"],
+    ("swiglu", "gate"): ["second"],
     ("stack", "axis"): [1],
     ("zero_padding1d", "padding"): [[[0, 2]]],
     ("zero_padding2d", "padding"): [[2, [0, 1]]],
@@ -853,6 +870,7 @@ NO_LINE = {
 """Fields without a pair: masks and plateaus are another training each time, or need validation data."""
 
 
+NO_LINE |= {"layer.position_embedding.sequence_length"}  # rows that no step meets
 NO_LINE |= {f"optimizer.{word}.ema_use" for word in members(Optimizer)}
 
 

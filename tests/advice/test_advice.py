@@ -56,6 +56,10 @@ NO_ADVICE = {
         ("tensorflow", f"optimizer.{word}.ema_start"): "Keras begins with the first update's weights"
         for word in cases.members(cases.Optimizer)
     },
+    **{
+        ("tensorflow", f"layer.rms_norm.gamma_{word}"): "Keras's RMSNormalization has no such argument"
+        for word in ("initializer", "regularizer", "constraint")
+    },
     ("tensorflow", "layer.multi_head_attention.output_initializer"): (
         "Keras draws every kernel of an attention by one initializer"
     ),

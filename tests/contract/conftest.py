@@ -232,6 +232,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log_sigmoid": lambda x: -np.logaddexp(0, -x),
     "tanh_shrink": lambda x: x - np.tanh(x),
     "exponential": np.exp,
+    "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
     "sparse_plus": lambda x: np.where(x < 1, np.maximum(x + 1, 0) ** 2 / 4, x),
 }
 

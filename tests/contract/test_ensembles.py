@@ -238,6 +238,12 @@ def test_an_ensemble_s_numbers_do_not_depend_on_how_steps_are_cut(kit: Any) -> N
 LAYER_KINDS: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {
     "batch_norm": ((3,), [{"type": "dense", "units": 4, "use_bias": False}, {"type": "batch_norm"}]),
     "layer_norm": ((3,), [{"type": "layer_norm"}]),
+    "norms": (
+        (3, 4),
+        [{"type": "layer_norm", "axis": [1, 2]}, {"type": "rms_norm"}, {"type": "group_norm", "groups": 2},
+         {"type": "instance_norm"}, {"type": "prelu", "shared_axes": [1]}, {"type": "swiglu"},
+         {"type": "position_embedding", "sequence_length": 3}, {"type": "flatten"}],
+    ),
     "frozen": (
         (3,),
         [{"type": "dense", "units": 4, "trainable": False}, {"type": "batch_norm", "trainable": False},

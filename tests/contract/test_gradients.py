@@ -16,7 +16,8 @@ from likewise.worker.adapters.trainer import Block, Trainer
 ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
     "softsign", "tanh", "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu",
-    "hard_tanh", "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "celu", "hard_sigmoid",
+    "hard_tanh", "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
+    "celu", "hard_sigmoid",
     "soft_shrink", "hard_shrink", "squareplus",
 )  # fmt: skip
 SET = (

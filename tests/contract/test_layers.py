@@ -168,8 +168,38 @@ def normalized(layer: Any, w: Weights, x: np.ndarray, mean: Any, variance: Any) 
     return w["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon) + w["beta"]
 
 
-def layer_norm(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
-    return normalized(layer, w, x, x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True))
+def over_axes(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    """Over some axes of each sample, which gamma and beta have; rms_norm takes no mean off."""
+    declared = [layer.axis] if isinstance(layer.axis, int) else layer.axis
+    axes = tuple(sorted(axis % x.ndim for axis in declared))
+    own = {
+        name: array.reshape([size if axis in axes else 1 for axis, size in enumerate(x.shape)])
+        for name, array in w.items()
+    }
+    if layer.type == "rms_norm":
+        return own["gamma"] * x / np.sqrt((x**2).mean(axis=axes, keepdims=True) + layer.epsilon)
+    return normalized(layer, own, x, x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True))
+
+
+def by_group(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    """One group of channels after another."""
+    groups = x.shape[-1] if layer.type == "instance_norm" or layer.groups == -1 else layer.groups
+    size = x.shape[-1] // groups
+    parts = []
+    for at in range(0, x.shape[-1], size):
+        part = x[..., at : at + size]
+        axes = tuple(range(1, x.ndim))
+        mean, variance = part.mean(axis=axes, keepdims=True), part.var(axis=axes, keepdims=True)
+        parts.append((part - mean) / np.sqrt(variance + layer.epsilon))
+    return w.get("gamma", 1.0) * np.concatenate(parts, axis=-1) + w.get("beta", 0.0)
+
+
+def gated(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    """One half times a function of the other."""
+    half = x.shape[-1] // 2
+    one, two = x[..., :half], x[..., half:]
+    gate, other = (one, two) if layer.gate == "first" else (two, one)
+    return other * (gate * sigmoid(gate) if layer.activation.type == "silu" else sigmoid(gate))
 
 
 def batch_norm(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
@@ -290,7 +320,14 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "lstm": recurrent,
     "gru": recurrent,
     "bidirectional": bidirectional,
-    "layer_norm": layer_norm,
+    "layer_norm": over_axes,
+    "rms_norm": over_axes,
+    "group_norm": by_group,
+    "instance_norm": by_group,
+    "prelu": lambda _, w, x: np.where(x > 0, x, w["alpha"] * x),
+    "glu": gated,
+    "swiglu": gated,
+    "position_embedding": lambda layer, w, x: x + w["embeddings"][layer.offset : layer.offset + x.shape[1]],
     "batch_norm": batch_norm,
     **{f"zero_padding{axes}d": zero_padded for axes in (1, 2, 3)},
     **{f"cropping{axes}d": cropped for axes in (1, 2, 3)},
@@ -738,6 +775,48 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     ),
     "layer_norm": (SEQUENCE, ["layer_norm", "flatten"]),
     "layer_norm with an epsilon": ((5,), [{"type": "layer_norm", "epsilon": 0.3}]),
+    "layer_norm over several axes": (
+        IMAGE,
+        [
+            {"type": "layer_norm", "axis": [1, -1], "name": "norm"},
+            {"type": "layer_norm", "axis": [-2, -1]},
+            "flatten",
+        ],
+    ),
+    "rms_norm": (SEQUENCE, ["rms_norm", {"type": "rms_norm", "axis": 1, "epsilon": 0.1}, "flatten"]),
+    "group_norm": (
+        IMAGE,
+        [
+            {"type": "conv2d", "filters": 6, "kernel_size": 2},
+            {"type": "group_norm", "groups": 3},
+            {"type": "flatten"},
+        ],
+    ),
+    "group_norm, a group a channel": (
+        IMAGE,
+        [{"type": "group_norm", "groups": -1, "epsilon": 0.2}, "flatten"],
+    ),
+    "instance_norm without weights": (IMAGE, [{"type": "instance_norm", "affine": False}, "flatten"]),
+    "group_norm of features": ((8,), [{"type": "group_norm", "groups": 2}]),
+    "instance_norm": (SEQUENCE, ["instance_norm", "flatten"]),
+    "prelu": (
+        IMAGE,
+        [
+            "prelu",
+            {"type": "prelu", "shared_axes": [1, 2], "name": "by_channel"},
+            {"type": "prelu", "shared_axes": "all"},
+            {"type": "flatten"},
+        ],
+    ),
+    "glu": ((8,), ["glu", {"type": "dense", "units": 4}, {"type": "glu", "gate": "first"}]),
+    "swiglu": (
+        (5, 8),
+        ["swiglu", {"type": "swiglu", "gate": "second"}, {"type": "flatten"}],
+    ),
+    "position_embedding": (
+        (5, 4),
+        [{"type": "position_embedding", "sequence_length": 8, "offset": 2}, {"type": "flatten"}],
+    ),
     "batch_norm": ((5,), [{"type": "dense", "units": 3}, {"type": "batch_norm"}]),
     "batch_norm of an image": (
         IMAGE,
@@ -838,6 +917,11 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
         "branches",
         "upsampling2d bilinear",
         "dot of two axes",
+        "layer_norm over several axes",
+        "group_norm",
+        "prelu",
+        "swiglu",
+        "position_embedding",
     ],
 )
 def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:

@@ -133,6 +133,30 @@ RESIDUAL = [
     {"type": "global_average_pooling"},
     HEAD,
 ]
+OTHER_NORMS = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3},
+    {"type": "group_norm", "groups": 2},
+    {"type": "prelu", "shared_axes": [1, 2], "alpha_initializer": {"type": "constant", "value": 0.25}},
+    {"type": "conv2d", "filters": 4, "kernel_size": 2},
+    {"type": "instance_norm"},
+    {"type": "activation", "activation": "silu"},
+    {"type": "layer_norm", "axis": [1, 2, 3]},
+    {"type": "flatten"},
+    HEAD,
+]
+"""Every norm that takes no statistics of the batch."""
+GATES = [
+    {"type": "position_embedding", "sequence_length": 7, "offset": 2, "name": "places"},
+    {"type": "dense", "units": 8, "name": "wide"},
+    {"type": "swiglu", "name": "gated"},
+    {"type": "add", "inputs": ["places", "gated"]},
+    {"type": "rms_norm"},
+    {"type": "dense", "units": 6},
+    {"type": "glu"},
+    {"type": "flatten"},
+    HEAD,
+]
+"""A feed-forward block as in LLaMA."""
 KEPT = [
     {
         "type": "conv2d", "filters": 4, "kernel_size": 3, "activation": "tanh",
@@ -266,6 +290,8 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "other convolutions": (1e-5, {"layers": SEPARABLE, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
     "attention": (5e-7, {"layers": ATTENTION, "input_shape": [6, 4], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
+    "other norms": (1e-5, {"layers": OTHER_NORMS, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
+    "gates and places": (5e-7, {"layers": GATES, "input_shape": [5, 4], "optimizer": MOMENTUM}),
     "kept small": (1e-5, {"layers": KEPT, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "groups and dilation": (1e-5, {"layers": GROUPED, "input_shape": [7, 8, 4], "optimizer": SLOW}),

@@ -9,12 +9,10 @@ from pydantic import Field
 from likewise.shared.job.fields import Word
 from likewise.shared.job.layers.basic import (
     ActivationLayer,
-    BatchNorm,
     Dense,
     Dropout,
     Flatten,
     Input,
-    LayerNorm,
     Permute,
     Reshape,
 )
@@ -25,9 +23,11 @@ from likewise.shared.job.layers.convolution import (
     SeparableConvolution,
     TransposedConvolution,
 )
+from likewise.shared.job.layers.gates import Glu, Prelu, Swiglu
 from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
+from likewise.shared.job.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
 from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
-from likewise.shared.job.layers.positions import SinusoidalPosition
+from likewise.shared.job.layers.positions import PositionEmbedding, SinusoidalPosition
 from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, Masking, SimpleRnn
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
@@ -49,9 +49,16 @@ Layer = Annotated[
     | GlobalPooling
     | LayerNorm
     | BatchNorm
+    | GroupNorm
+    | InstanceNorm
+    | RmsNorm
+    | Prelu
+    | Glu
+    | Swiglu
     | Embedding
     | Masking
     | SinusoidalPosition
+    | PositionEmbedding
     | SimpleRnn
     | Lstm
     | Gru

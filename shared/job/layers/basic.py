@@ -1,4 +1,4 @@
-"""The everyday layers: dense, activation, dropout, changes of shape, and normalization over the last axis."""
+"""The everyday layers: dense, activation, dropout, and changes of shape."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
-from likewise.shared.job.fields import Count, DataSeed, Fraction, Handle, Many, Positive
+from likewise.shared.job.fields import Count, DataSeed, Fraction, Handle, Many
 from likewise.shared.job.layers.base import (
     BaseLayer,
     HoldsBias,
     HoldsKernel,
     LayerWeight,
-    LearningLayer,
     kernel_and_bias,
     with_activation,
 )
-from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape, ShapeError, need_features
-from likewise.shared.job.weights import FanScaled, Initializer, Ones, Zeros
+from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 
 class Dense(HoldsBias, HoldsKernel):
@@ -209,92 +207,3 @@ class Permute(BaseLayer):
         if len(shape) != len(self.dims):
             raise ShapeError(f"gets samples of shape {shape}, but dims puts {len(self.dims)} axes in order")
         return tuple(shape[axis - 1] for axis in self.dims)
-
-
-class _Normalization(LearningLayer):
-    keeps_axes: ClassVar[bool] = True
-    keeps_steps: ClassVar[bool] = True
-
-    epsilon: Positive = 1e-3
-    """It joins the variance under the root."""
-    beta_initializer: Initializer = Zeros(type="zeros")
-    gamma_initializer: Initializer = Ones(type="ones")
-    beta_regularizer: Regularizer | None = None
-    """What the loss adds for beta."""
-    gamma_regularizer: Regularizer | None = None
-    """What the loss adds for gamma."""
-    beta_constraint: Constraint | None = None
-    """What beta is kept to after each update."""
-    gamma_constraint: Constraint | None = None
-    """What gamma is kept to after each update."""
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        (shape,) = inputs
-        need_features(shape)
-        return shape
-
-    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        features = inputs[0][-1]
-        return (
-            _weight("gamma", features, self.gamma_initializer),
-            _weight("beta", features, self.beta_initializer),
-        )
-
-
-class LayerNorm(_Normalization):
-    """gamma·(x − mean)/√(variance + epsilon) + beta, mean and biased variance over the last axis."""
-
-    type: Literal["layer_norm"]
-
-
-class BatchNorm(_Normalization):
-    """gamma·(x − mean)/√(variance + epsilon) + beta, for each channel: each place on the last axis.
-
-    In training mean and biased variance are the batch's, over all other axes, and after each step
-
-        moving ← momentum·moving + (1 − momentum)·batch
-
-    for both, with the variance that moving_variance names. Afterwards the moving ones, which no gradient
-    changes, take their place. They start at moving_mean 0 and moving_variance 1. Of a layer with
-    `trainable: false`, frozen_mode says whether training takes the batch's or the moving ones. Steps that
-    are padding are left out of the batch's, whose sums are divided by the number of the others plus 1e-7, as
-    in Keras.
-    """
-
-    type: Literal["batch_norm"]
-    momentum: Fraction = 0.99
-    """The part of the moving statistics that stays; PyTorch's momentum is 1 minus this."""
-    moving_variance: Literal["biased", "unbiased"] = "biased"
-    """Which variance the moving one follows: Keras's, a sum over the channel's n values divided by n, or
-    PyTorch's, divided by n − 1. A single value has the variance 0 in both."""
-    frozen_mode: Literal["inference", "training"] = "inference"
-    """What a frozen layer does in training: take the moving statistics and leave them, as Keras's with
-    trainable=False, or take the batch's and move them, as PyTorch's with requires_grad=False alone."""
-
-    @property
-    def uses_batch(self) -> bool:
-        """Return whether training normalizes by the batch's statistics, and moves the moving ones."""
-        return self.trainable or self.frozen_mode == "training"
-
-    @property
-    def minds_padding(self) -> bool:
-        return True
-
-    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        features = inputs[0][-1]
-        return (
-            *super().weights(*inputs),
-            _weight("moving_mean", features, Zeros(type="zeros"), trainable=False),
-            _weight("moving_variance", features, Ones(type="ones"), trainable=False),
-        )
-
-
-def _weight(name: str, features: int, initializer: Initializer, *, trainable: bool = True) -> LayerWeight:
-    return LayerWeight(
-        name=name,
-        shape=(features,),
-        initializer=initializer,
-        fan_in=features,
-        fan_out=features,
-        trainable=trainable,
-    )

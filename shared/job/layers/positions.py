@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from likewise.shared.job.fields import Positive
-from likewise.shared.job.layers.base import BaseLayer
-from likewise.shared.job.shape import Shape, need_axes
+from pydantic import Field
+
+from likewise.shared.job.fields import Count, Positive
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight, LearningLayer
+from likewise.shared.job.regularizers import Constraint, Regularizer
+from likewise.shared.job.shape import Shape, ShapeError, need_axes
+from likewise.shared.job.weights import Initializer, Uniform
 
 
 class SinusoidalPosition(BaseLayer):
@@ -35,3 +39,45 @@ class SinusoidalPosition(BaseLayer):
         (shape,) = inputs
         need_axes(shape, "steps, features")
         return shape
+
+
+class PositionEmbedding(LearningLayer):
+    """The input plus a row of embeddings for each step's place, which are learnt."""
+
+    keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
+
+    type: Literal["position_embedding"]
+    sequence_length: Count
+    """How many rows there are, at least as many as steps; those beyond the last step learn nothing."""
+    offset: Annotated[int, Field(ge=0)] = 0
+    """Which row the first step has: 0 in BERT and GPT-2, 2 in RoBERTa and OPT."""
+    embeddings_initializer: Initializer = Uniform(type="random_uniform")
+    embeddings_regularizer: Regularizer | None = None
+    """What the loss adds for all rows."""
+    embeddings_constraint: Constraint | None = None
+    """What the rows are kept to after each update."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        need_axes(shape, "steps, features")
+        if self.offset + shape[0] > self.sequence_length:
+            raise ShapeError(
+                f"has {self.sequence_length} places, and {shape[0]} steps from place {self.offset} on need "
+                f"{self.offset + shape[0]}"
+            )
+        return shape
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        shape = (self.sequence_length, inputs[0][-1])
+        table = LayerWeight(
+            name="embeddings",
+            shape=shape,
+            initializer=self.embeddings_initializer,
+            fan_in=shape[0],
+            fan_out=shape[1],
+        )
+        return (table,)
+
+    def uses(self, *inputs: Shape) -> int:
+        return 0

@@ -209,6 +209,8 @@ NO_DEFAULT = {
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "strides", "padding",
     )),
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch
+    "layer.glu.activation", "layer.glu.gate", "layer.swiglu.gate",  # the same wherever there is one
+    *(f"layer.position_embedding.{field}" for field in ("offset", "embeddings_initializer")),  # in neither
     "layer.sinusoidal_position.layout", "layer.sinusoidal_position.max_wavelength",
     "layer.masking.mask_value",  # PyTorch has no such layer
     "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",

@@ -89,6 +89,11 @@ def _sparse_plus(x: Tensor) -> Tensor:
     return tf.where(x < 1, _constant(0.25, x) * line * line, x)
 
 
+def _sparse_sigmoid(x: Tensor) -> Tensor:
+    one = _constant(1.0, x)
+    return tf.where(tf.abs(x) < 1, _constant(0.5, x) * (x + one), tf.cast(x > 0, x.dtype))
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
@@ -128,4 +133,5 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh_shrink": lambda x: x - tf.tanh(x),
     "exponential": tf.exp,
     "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _sparse_sigmoid,
 }

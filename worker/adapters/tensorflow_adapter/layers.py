@@ -28,6 +28,13 @@ from likewise.worker.adapters.tensorflow_adapter.convolution import (
     pooling,
 )
 from likewise.worker.adapters.tensorflow_adapter.merging import MERGES
+from likewise.worker.adapters.tensorflow_adapter.normalization import (
+    by_group,
+    gate,
+    learned_positions,
+    over_axes,
+    prelu,
+)
 from likewise.worker.adapters.tensorflow_adapter.space import SPACES
 
 Shape = tuple[int, ...]
@@ -101,6 +108,12 @@ def _global_pooling(layer: Any, shape: Shape, built: _Built) -> Any:
     return kinds[len(shape) - 2](data_format="channels_last", dtype=built.precision)
 
 
+def _layer_norm(layer: Any, shape: Shape, built: _Built) -> Any:
+    if layer.places(shape) == (len(shape) - 1,):
+        return keras.layers.LayerNormalization(epsilon=layer.epsilon, dtype=built.precision)
+    return over_axes(layer, shape, precision=built.precision)
+
+
 def _batch_norm(layer: Any, _: Shape, built: _Built) -> Any:
     kinds = {"biased": keras.layers.BatchNormalization, "unbiased": UnbiasedBatchNormalization}
     return kinds[layer.moving_variance](momentum=layer.momentum, epsilon=layer.epsilon, dtype=built.precision)
@@ -156,8 +169,15 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     **{f"{word}_pooling{axes}d": _pooling for word in ("max", "average") for axes in (1, 2, 3)},
     "global_average_pooling": _global_pooling,
     "global_max_pooling": _global_pooling,
-    "layer_norm": lambda layer, _, built: keras.layers.LayerNormalization(
-        epsilon=layer.epsilon, dtype=built.precision
+    "layer_norm": _layer_norm,
+    "rms_norm": lambda layer, shape, built: over_axes(layer, shape, precision=built.precision),
+    "group_norm": lambda layer, shape, built: by_group(layer, shape, precision=built.precision),
+    "instance_norm": lambda layer, shape, built: by_group(layer, shape, precision=built.precision),
+    "prelu": lambda layer, shape, built: prelu(layer, shape, precision=built.precision),
+    "glu": lambda layer, *_: gate(layer),
+    "swiglu": lambda layer, *_: gate(layer),
+    "position_embedding": lambda layer, shape, built: learned_positions(
+        layer, shape, precision=built.precision, initializers=built.initializers
     ),
     "batch_norm": _batch_norm,
     "embedding": _embedding,

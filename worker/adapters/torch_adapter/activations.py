@@ -56,6 +56,10 @@ def _sparse_plus(x: Tensor) -> Tensor:
     return torch.where(x < 1, 0.25 * (x.clamp(min=-1.0) + 1) ** 2, x)
 
 
+def _sparse_sigmoid(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 1, 0.5 * (x + 1), (x > 0).to(x.dtype))
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
@@ -96,4 +100,5 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh_shrink": lambda x: x - torch.tanh(x),
     "exponential": torch.exp,
     "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _sparse_sigmoid,
 }

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from likewise.shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, LayerNorm
+from likewise.shared.job.layers.basic import ActivationLayer, Dense
+from likewise.shared.job.layers.gates import Glu, Swiglu
 from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.program import Stage
 from likewise.worker.adapters.base import UnsupportedError
@@ -20,16 +21,16 @@ from likewise.worker.adapters.common import sinusoids
 from likewise.worker.adapters.torch_adapter.activations import activation_function
 from likewise.worker.adapters.torch_adapter.convolution import WINDOWS
 from likewise.worker.adapters.torch_adapter.merging import MERGES
+from likewise.worker.adapters.torch_adapter.normalization import NORMALIZATIONS
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.space import SPACES
 from likewise.worker.adapters.torch_adapter.weights import affine_stored, maker, stored
 
 Tensor = Any
 
+NO_START = "PyTorch has no {kind}, so that it has no start of its own: use initial_weights: shared"
 UNSEEN = -1e9
 """The score of a step that is padding. Beside any that counts it comes to nothing."""
-PADDED_EPSILON = 1e-7
-"""What Keras adds to the number of steps that count, before batch normalization divides by it."""
 
 
 def torch_layer(stage: Stage, *, initializers: bool, **where: Any) -> Any:
@@ -109,6 +110,51 @@ class Columns(nn.Module):  # type: ignore[misc]
         return x.flatten(1)[:, self._taken].reshape(-1, *self._shape)
 
 
+class LearnedPositions(nn.Module):  # type: ignore[misc]
+    """Adds a learnt row to each step."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        if initializers:
+            raise UnsupportedError(NO_START.format(kind=stage.kind))
+        begin = stage.layer.offset
+        self._places = slice(begin, begin + stage.inputs[0][0])
+        self.embeddings = nn.Parameter(torch.zeros(stage.weights[0].shape, **where))
+        self.stored = {"embeddings": stored(self.embeddings)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, steps, features) to the same shape."""
+        return x + self.embeddings[self._places]
+
+
+class Prelu(nn.Module):  # type: ignore[misc]
+    """A relu with a learnt slope below 0, which has Keras's shape; its own start is nn.PReLU's."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        start = 0.25 if initializers else 0.0
+        self.alpha = nn.Parameter(torch.full(stage.weights[0].shape, start, **where))
+        self.stored = {"alpha": stored(self.alpha)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to x, of any shape that alpha fits."""
+        return torch.relu(x) - self.alpha * torch.relu(-x)
+
+
+class Gate(nn.Module):  # type: ignore[misc]
+    """One half of the features times a function of the other half."""
+
+    def __init__(self, layer: Glu | Swiglu) -> None:
+        super().__init__()
+        self._function = activation_function(layer.activation)
+        self._first = layer.gate == "first"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (…, features) to (…, features / 2)."""
+        first, second = x.chunk(2, dim=-1)
+        return self._function(first) * second if self._first else first * self._function(second)
+
+
 class ChannelsFirst(nn.Module):  # type: ignore[misc]
     """A flattening in which the channels go slowest."""
 
@@ -151,67 +197,6 @@ class Permuted(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, *shape) to a view (b, *shape in another order)."""
         return x.permute(self._axes)
-
-
-class LayerNormalization(nn.Module):  # type: ignore[misc]
-    """A LayerNorm over the last axis."""
-
-    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
-        super().__init__()
-        layer: LayerNorm = stage.layer
-        make = maker(nn.LayerNorm, initializers=initializers)
-        self.norm = make(stage.output[-1], eps=layer.epsilon, **where)
-        self.stored = {"gamma": stored(self.norm.weight), "beta": stored(self.norm.bias)}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize (…, features) to the same shape."""
-        return self.norm(x)
-
-
-class BatchNormalization(nn.Module):  # type: ignore[misc]
-    """Batch normalization, written out: nn.BatchNorm keeps the unbiased variance and refuses a single value a
-    channel. Every framework starts its statistics alike, so that there are no initializers."""
-
-    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:  # noqa: ARG002 -- it starts alike
-        super().__init__()
-        layer: BatchNorm = stage.layer
-        features = stage.output[-1]
-        self._momentum, self._epsilon = layer.momentum, layer.epsilon
-        self._unbiased = layer.moving_variance == "unbiased"
-        self._uses_batch = layer.uses_batch
-        self.gamma = nn.Parameter(torch.ones(features, **where))
-        self.beta = nn.Parameter(torch.zeros(features, **where))
-        self.register_buffer("moving_mean", torch.zeros(features, **where))
-        self.register_buffer("moving_variance", torch.ones(features, **where))
-        names = ("gamma", "beta", "moving_mean", "moving_variance")
-        self.stored = {name: stored(getattr(self, name)) for name in names}
-
-    def forward(self, x: Tensor, *, training: bool, counted: Tensor | None = None) -> Tensor:
-        """Normalize (…, channels) to the same shape; in training the moving statistics move."""
-        if not (training and self._uses_batch):
-            return self._scaled(x - self.moving_mean, self.moving_variance)
-        axes = tuple(range(x.ndim - 1))
-        if counted is None:
-            mean = x.mean(dim=axes)
-            centred = x - mean
-            variance = (centred * centred).mean(dim=axes)
-            count = x.numel() // x.shape[-1]
-            more = count / max(count - 1, 1)
-        else:
-            each, zero = counted[..., None], torch.zeros_like(x)
-            count = counted.sum().to(x.dtype)
-            mean = torch.where(each, x, zero).sum(dim=axes) / (count + PADDED_EPSILON)
-            centred = x - mean
-            variance = torch.where(each, centred * centred, zero).sum(dim=axes) / (count + PADDED_EPSILON)
-            more = count / (count - 1).clamp(min=1)
-        followed = variance * more if self._unbiased else variance
-        with torch.no_grad():
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, followed)):
-                moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
-        return self._scaled(centred, variance)
-
-    def _scaled(self, centred: Tensor, variance: Tensor) -> Tensor:
-        return centred * ((variance + self._epsilon).rsqrt() * self.gamma) + self.beta
 
 
 Shape = tuple[int, ...]
@@ -298,11 +283,14 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "activation": lambda stage, **_: Activation(stage.layer),
     "dropout": lambda *_, **__: nn.Identity(),
     **WINDOWS,
-    "layer_norm": LayerNormalization,
-    "batch_norm": BatchNormalization,
+    **NORMALIZATIONS,
+    "prelu": Prelu,
+    "glu": lambda stage, **_: Gate(stage.layer),
+    "swiglu": lambda stage, **_: Gate(stage.layer),
     "embedding": EmbeddingModule,
     "masking": lambda stage, **_: Masked(stage),
     "sinusoidal_position": Positioned,
+    "position_embedding": LearnedPositions,
     "simple_rnn": Recurrent,
     "lstm": Recurrent,
     "gru": Recurrent,

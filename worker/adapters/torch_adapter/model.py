@@ -14,8 +14,9 @@ from likewise.shared.job import Job
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights, with_penalty
-from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
+from likewise.worker.adapters.torch_adapter.layers import torch_layer
 from likewise.worker.adapters.torch_adapter.losses import total_loss
+from likewise.worker.adapters.torch_adapter.normalization import BatchNormalization
 from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
