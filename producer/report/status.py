@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _VERDICT_COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 SHOWN_OF_AN_ID = 8
 """A list shows so many letters of an id: its beginning is enough to name it."""
+TABLE_COLUMNS = 60
+"""A table of workers on a narrower terminal would break each word of its cells."""
+CONTAINER = 8
+"""So many characters of the name that an engine draws for a container tell it from others."""
 _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
@@ -241,6 +246,15 @@ class WorkersDocument(Document):
         """Return how many there are."""
         return count(len(self.workers), "live worker")
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Return why workers take no runs, though they should."""
+        return [
+            f"{self._trains_with(one)} on {self._where(one)[0]} takes no runs: {one.trouble}"
+            for one in self.workers
+            if one.trouble is not None
+        ]
+
     def tables(self) -> Iterator[Table]:
         """Yield what they train with, what they do, and where they are."""
         yield Table(
@@ -248,19 +262,44 @@ class WorkersDocument(Document):
             columns=("worker", "device", "doing", "host", "container"),
             rows=[
                 (
-                    " ".join([one.framework, one.version or "", *one.requirements]).rstrip(),
+                    self._trains_with(one),
                     one.place,
                     self._doing(one),
-                    one.host if one.image else one.hostname or one.host,
-                    one.hostname if one.image else display.MISSING,
+                    *self._where(one),
                 )
                 for one in self.workers
             ],
         )
 
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield the table, or on a narrow terminal some lines a worker."""
+        if console.width >= TABLE_COLUMNS or not self.workers:
+            yield from map(text_table, self.tables())
+            yield from (Text(printable(note), style="yellow") for note in self.notes)
+            return
+        for one in self.workers:
+            host, container = self._where(one)
+            yield Text(printable(f"{self._trains_with(one)} on {one.place}"), style="bold")
+            yield Text(printable(f"  {self._doing(one)}"))
+            inside = "" if container == display.MISSING else f", container {container}"
+            yield Text(printable(f"  {host}{inside}"))
+        yield from (Text(printable(note), style="yellow") for note in self.notes)
+
+    def _trains_with(self, one: WorkerPresence) -> str:
+        """Return the framework with its version, without what a build adds to it, and further packages."""
+        version = (one.version or "").partition("+")[0]
+        return " ".join([one.framework, version, *one.requirements]).rstrip()
+
+    def _where(self, one: WorkerPresence) -> tuple[str, str]:
+        """Return the host, and as much of the container's name as its engine needs to find it."""
+        if not one.image:
+            return _short(one.hostname or one.host), display.MISSING
+        drawn = re.fullmatch(r"[0-9a-f]{12,}", one.hostname) is not None
+        return _short(one.host), one.hostname[:CONTAINER] if drawn else one.hostname
+
     def _doing(self, one: WorkerPresence) -> str:
         """Return the experiment that it trains, or how it is."""
-        return self.experiments.get(one.run_id or "", one.run_id or one.trouble or one.state)
+        return self.experiments.get(one.run_id or "", one.run_id or one.state)
 
     def _seen_s_ago(self, one: WorkerPresence) -> float:
         return max(0.0, self.now_s - one.seen_s)
@@ -288,6 +327,11 @@ class WorkersDocument(Document):
                 for one in self.workers
             ]
         }
+
+
+def _short(host: str) -> str:
+    """Return a host's name without its domain; an address stays whole."""
+    return host if re.fullmatch(r"[\d.:]+", host) else host.partition(".")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.report import write
 from likewise.producer.report.status import ListDocument, ListedExperiment, WorkersDocument, state_of
+from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 
 
@@ -43,6 +44,9 @@ def test_a_sweep_is_told_from_a_comparison(
     ]  # fmt: skip
 
 
+H200 = Gpu(index=3, uuid="GPU-3", name="NVIDIA H200", driver="580.95", compute_capability="9.0")
+
+
 def presence(framework: str, version: str, **more: Any) -> WorkerPresence:
     given = {
         "worker_id": "w", "framework": framework, "device": "cpu", "queues": ("q",), "pid": 1, "threads": 1,
@@ -60,21 +64,34 @@ def test_each_worker_has_one_line_of_80_columns_with_what_it_does_and_where(
     container = {"hostname": "0123456789ab", "image": "likewise-worker-tf:cpu"}
     live = [
         presence("tensorflow", "2.21.0", state="busy", run_id="r" * 20, **container),
-        presence("torch", "2.13.0+cpu", hostname="atlas"),
+        presence("torch", "2.13.0+cpu", hostname="atlas.example.org"),
+        presence("torch", "2.13.0+cu130", device="cuda", gpu=H200, trouble="it is deaf", state="stuck"),
     ]
     document = WorkersDocument(workers=live, now_s=1e9, experiments={"r" * 20: "9cc3c1e83971c500805f"})
     write(document, "terminal", sys.stdout)
     lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
     assert [line.split() for line in lines] == [
         ["worker", "device", "doing", "host", "container"],
-        ["tensorflow", "2.21.0", "cpu", "9cc3c1e83971c500805f", "410d083a-fad3", "0123456789ab"],
-        ["torch", "2.13.0+cpu", "cpu", "idle", "atlas", "—"],
+        ["tensorflow", "2.21.0", "cpu", "9cc3c1e83971c500805f", "410d083a-fad3", "01234567"],
+        ["torch", "2.13.0", "cpu", "idle", "atlas", "—"],
+        ["torch", "2.13.0", "cuda:3", "stuck", "410d083a-fad3", "—"],
+        ["torch", "2.13.0", "on", "410d083a-fad3", "takes", "no", "runs:", "it", "is", "deaf"],
+    ]
+
+    monkeypatch.setenv("COLUMNS", "40")
+    write(document, "terminal", sys.stdout)
+    lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
+    assert lines[:3] == [
+        "tensorflow 2.21.0 on cpu",
+        "  9cc3c1e83971c500805f",
+        "  410d083a-fad3, container 01234567",
     ]
 
     write(document, "json", sys.stdout)
-    busy, idle = json.loads(capsys.readouterr().out)["workers"]
+    busy, idle, stuck = json.loads(capsys.readouterr().out)["workers"]
     assert (busy["experiment_id"], busy["hostname"]) == ("9cc3c1e83971c500805f", "0123456789ab")
     assert idle["experiment_id"] is None
+    assert (stuck["gpu"]["uuid"], stuck["trouble"]) == ("GPU-3", "it is deaf")
 
 
 @pytest.mark.parametrize(
