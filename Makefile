@@ -6,6 +6,7 @@
 # make advice   run every line of advice in its framework
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
+# make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
@@ -18,7 +19,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice faults hosts gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice faults hosts gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -44,7 +45,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/likewise compare article
 
 setup: $(VENV)/installed-dev $(TOOLS)/installed
-	$(VENV)/bin/likewise up --only-environments
+	LIKEWISE_DEVICE=cpu $(VENV)/bin/likewise up --only-environments
 
 test: lint contract suite
 
@@ -105,6 +106,13 @@ faults: $(VENV)/installed-dev $(INTERPRETERS)
 hosts: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_HOSTS=all $(VENV)/bin/python -m pytest tests/integration/test_hosts.py
 
+# Made where there is a GPU: the environments have some 7 GB of CUDA each.
+gpu: $(TOOLS)/installed
+	@command -v nvidia-smi >/dev/null || { echo "not run: nvidia-smi shows no GPU here; nothing was proved"; exit 77; }
+	LIKEWISE_DEVICE=cuda $(VENV)/bin/likewise up --only-environments --json | $(VENV)/bin/python -c "import json, sys; \
+	print(*json.load(sys.stdin)['interpreters'].values())" > .venvs/gpu
+	for python in $$(cat .venvs/gpu); do PYTHONPATH=.:$(TOOLS) $$python -m tests.gpu; done
+
 gallery: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python docs/make_gallery.py
 	. $(INTERPRETERS); LIKEWISE_GALLERY=all $(VENV)/bin/python -m pytest tests/integration/test_gallery.py
@@ -147,6 +155,6 @@ $(TOOLS)/installed: $(CONSTRAINTS) $(VENV)/installed
 .PHONY: $(INTERPRETERS)
 $(INTERPRETERS): $(VENV)/installed
 	@mkdir -p $(@D)
-	$(VENV)/bin/likewise up --only-environments --json | $(VENV)/bin/python -c "import json, shlex, sys; \
+	LIKEWISE_DEVICE=cpu $(VENV)/bin/likewise up --only-environments --json | $(VENV)/bin/python -c "import json, shlex, sys; \
 	[print(f'export LIKEWISE_TEST_PYTHON_{name.upper()}={shlex.quote(path)}') \
 	for name, path in json.load(sys.stdin)['interpreters'].items()]" > $@

@@ -18,6 +18,7 @@ from likewise.shared.errors import LikewiseError
 from likewise.shared.frozen import Frozen
 from likewise.shared.ledger.ledger import RESERVE
 from likewise.shared.ledger.records import presences
+from likewise.shared.names import kind_of
 from likewise.shared.settings import misspelt
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from likewise.shared.settings import Settings
 
 LEAST_PYTHON = (3, 11)
-ENVIRONMENT_BYTES = 2.5e9
-"""Room to keep for one framework's environment while it is being made."""
+ENVIRONMENT_BYTES, CUDA_BYTES = 2.5e9, 8e9
+"""Room to keep for one framework's environment while it is being made, and what CUDA's packages add."""
 SPARE_BYTES = 5e8
 CLOCK_S = 5.0
 STARTING_S = 180.0
@@ -110,9 +111,12 @@ def _local(settings: Settings) -> Iterator[Finding]:
     from likewise.producer.local.home import stack_paths
     from likewise.producer.local.private_redis import find_server
 
-    environments = [_environment(settings, wanted) for wanted in defaults(settings, known_frameworks())]
-    missing = sum(not made for _, made in environments)
-    yield _disk(stack_paths(settings.home).home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
+    wanted = defaults(settings, known_frameworks())
+    environments = [_environment(settings, one) for one in wanted]
+    missing = [one for one, (_, made) in zip(wanted, environments, strict=True) if not made]
+    on_gpus = sum(kind_of(one.device) == "cuda" for one in missing)
+    needed = len(missing) * ENVIRONMENT_BYTES + on_gpus * CUDA_BYTES + SPARE_BYTES
+    yield _disk(stack_paths(settings.home).home, needed=needed)
     yield from (finding for finding, _ in environments)
     try:
         yield _ok("redis-server", str(find_server(stack_paths(settings.home).redis)))

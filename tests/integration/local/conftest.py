@@ -30,7 +30,7 @@ class Home:
         self.environments = environments
         self.said: list[str] = []
         self.started: list[subprocess.Popen[str]] = []
-        self.settings = Settings(home=folder, environments=environments)
+        self.settings = Settings(home=folder, environments=environments, device="cpu")
 
     def up(self, *frameworks: str, patiently: bool = False, **settings: Any) -> str:
         """As a command would; the Redis's URL."""
