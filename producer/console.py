@@ -23,7 +23,9 @@ def make_console(stream: TextIO | None = None, *, width: int | None = None) -> C
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-    console = Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    console = Console(
+        file=stream, width=width, highlight=False, emoji=False, markup=False, force_jupyter=False
+    )
     if width is None and not console.is_terminal:
         console.width = PIPE_WIDTH
     return console

@@ -17,7 +17,6 @@ about as long as they do.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Generic
 from likewise.producer.data.prepare import before_storing
 from likewise.producer.data.reading import before_reading
 from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
-from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.jobfile import Spec, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, Request, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
-from likewise.shared.errors import INTERRUPTED, LikewiseError, NoWorkerError, UsageError
+from likewise.shared.errors import InterruptedByUserError, LikewiseError, NoWorkerError, UsageError
 from likewise.shared.limits import Limits
 from likewise.shared.settings import Settings
 
@@ -47,7 +46,7 @@ Show = Callable[["ExperimentRecord"], AbstractContextManager["Board"]]
 
 
 def prepare_given(
-    spec: str, set_values: Sequence[str], seeds: str | None, sides: str | Mapping[str, Any] | None = None
+    spec: Spec, set_values: Sequence[str], seeds: str | None, sides: str | Mapping[str, Any] | None = None
 ) -> PreparedExperiment:
     """Read a job file with its `--set`, `--seeds` and `--sides`, resolve it and load its data."""
     loaded = read_experiment(spec, with_seeds(set_values, seeds), sides)
@@ -143,7 +142,7 @@ def compare_to_end(
     """Follow an experiment to its end, judge it, and follow up what the verdict needs.
 
     `twin` trains again in float64 and as it was; `trace` replays step by step and switches settings. Ctrl-C
-    cancels the trainings and ends the process.
+    cancels the trainings.
     """
     with cancelling(session, record):
         get_ready(record)
@@ -327,7 +326,7 @@ def cancelling(session: Session, record: ExperimentRecord) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         say(_cancelled(session, record))
-        sys.exit(INTERRUPTED)
+        raise InterruptedByUserError from None
 
 
 @contextmanager
@@ -338,7 +337,7 @@ def leaving(record: ExperimentRecord) -> Iterator[None]:
     except KeyboardInterrupt:
         name = record.experiment_id
         say(f"{name} goes on; likewise cancel {name} ends it")
-        sys.exit(INTERRUPTED)
+        raise InterruptedByUserError from None
 
 
 def _cancelled(session: Session, record: ExperimentRecord) -> str:

@@ -68,6 +68,10 @@ class LikewiseError(Exception):
         return self
 
 
+class InterruptedByUserError(KeyboardInterrupt):
+    """Ctrl-C, of which has been said what becomes of the trainings."""
+
+
 class UsageError(LikewiseError):
     """A command that cannot mean anything."""
 

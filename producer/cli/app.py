@@ -31,7 +31,7 @@ from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
 from likewise.producer.output import guarded_output
-from likewise.shared.errors import INTERRUPTED, LikewiseError
+from likewise.shared.errors import INTERRUPTED, InterruptedByUserError, LikewiseError
 
 OTHER = "Commands"
 _WHOLE = 1_000
@@ -60,6 +60,8 @@ class GroupedCommands(TyperGroup):
         except typer.BadParameter as error:
             error.message = _in_our_words(error)
             raise
+        except InterruptedByUserError:
+            sys.exit(INTERRUPTED)
         except KeyboardInterrupt:
             sys.stderr.write("likewise: interrupted\n")
             sys.exit(INTERRUPTED)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,26 +25,12 @@ from likewise.producer.cli.options import (
     SpecOrId,
     Tags,
     Urgency,
-    comparison_document,
-    exit_status,
     note_of,
     tags_of,
 )
-from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
-
-if TYPE_CHECKING:
-    from likewise.producer.follow_ups import Judged
-    from likewise.producer.golden import Golden
-    from likewise.producer.job.prepare import PreparedExperiment
-    from likewise.producer.report.document import Document
-    from likewise.producer.runs.submit import Request
-    from likewise.producer.session import Session
-    from likewise.producer.verdict.models import Verdict
-    from likewise.shared.ledger.records import ExperimentRecord
-
+from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED
 
 A_WEEK_S = 604_800
-_ID = re.compile(r"[0-9a-f]{4,20}")
 
 
 def compare(
@@ -96,46 +81,29 @@ def compare(
       likewise compare article --format md --report article.html
       likewise compare article --against golden.json --check
     """
-    from likewise.producer import experiments
-    from likewise.producer.runs.submit import Request
+    from likewise.producer import interface
 
     output = Output.of(form, as_json=as_json, file=report)
-    quiet = output.quiet
-    request = Request(
-        tags=tags_of(tag), note=note_of(note), priority=priority.value, key=key, queue_anyway=queue_anyway
+    compared = interface.compare(
+        spec,
+        set=set_values or (),
+        seeds=seeds,
+        sides=sides,
+        against=against,
+        twin=not no_twin,
+        trace=not no_trace,
+        key=key,
+        queue_anyway=queue_anyway,
+        priority=priority.value,
+        tags=tags_of(tag),
+        note=note_of(note),
+        quiet=output.quiet,
     )
-    golden = None if against is None else _golden(against)
-    prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
-    if golden is not None and against is not None:
-        golden.check_alike(prepared.loaded.experiment, against)
-    with experiments.open_to_train(prepared, quiet=quiet) as session:
-        record = experiments.submit_prepared(session, prepared, request)
-        outcome = experiments.compare_to_end(
-            session, record, quiet=quiet, twin=not no_twin, trace=not no_trace and golden is None
-        )
-        document, verdict = _told(session, outcome, golden, output, full=full)
-    output.put(document)
-    status = exit_status(outcome.comparison)
-    raise typer.Exit(status or (NOT_IN_AGREEMENT if check and verdict != "agree" else 0))
-
-
-def _golden(path: Path) -> Golden:
-    from likewise.producer.golden import read_golden
-
-    return read_golden(path)
-
-
-def _told(
-    session: Session, outcome: Judged, golden: Golden | None, output: Output, *, full: bool
-) -> tuple[Document, Verdict]:
-    """Return the comparison, or what has changed since a golden result, with the verdict."""
-    if golden is None or outcome.comparison.failed:
-        return comparison_document(outcome, output, full=full), outcome.comparison.verdict
-    from likewise.producer.golden import since
-    from likewise.producer.report.golden import GoldenDocument
-
-    found = since(session, golden, outcome)
-    return GoldenDocument(since=found), found.verdict
+    with compared:
+        output.put(compared.document(full=full, page=output.wants("html")))
+    if compared.failed:
+        raise typer.Exit(RUN_FAILED)
+    raise typer.Exit(NOT_IN_AGREEMENT if check and compared.verdict != "agree" else 0)
 
 
 def explain(
@@ -185,87 +153,26 @@ def explain(
       likewise explain job.yaml --budget 30
       likewise explain last --json
     """
-    from likewise.producer import experiments
-    from likewise.producer.experiments import cancelling
-    from likewise.producer.explaining import Question, enough_seeds, explain_experiment, others_of
-    from likewise.producer.report.explanation import ExplanationDocument
-    from likewise.producer.runs.submit import Request
+    from likewise.producer import interface
 
     output = Output.of(form, as_json=as_json, file=report)
-    request = Request(
-        kind="explanation",
+    explained = interface.explain(
+        spec,
+        set=set_values or (),
+        seeds=seeds,
+        sides=sides,
+        side=side,
+        combinations=combinations,
+        budget_s=budget,
+        queue_anyway=queue_anyway,
+        priority=priority.value,
         tags=tags_of(tag),
         note=note_of(note),
-        priority=priority.value,
-        queue_anyway=queue_anyway,
+        quiet=output.quiet,
     )
-    record = _trained_before(spec, set_values, sides, request, quiet=output.quiet)
-    if record is not None:
-        session = experiments.open_for(record.experiment.environments_needed, quiet=output.quiet)
-    else:
-        prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
-        if seeds is None:
-            prepared = _with_seeds(prepared, enough_seeds(prepared.loaded.experiment.seed_list))
-        others_of(prepared.loaded.experiment, side)
-        session = experiments.open_to_train(prepared, quiet=output.quiet)
-    with session:
-        if record is not None:
-            session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
-        else:
-            record = experiments.submit_prepared(session, prepared, request)
-        trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
-        others = others_of(record.experiment, side)
-        question = Question(others=others, seeds=trained, most_combined=combinations, budget_s=budget)
-        with cancelling(session, record):
-            explanations = explain_experiment(
-                session, record, question, queue_anyway=queue_anyway, quiet=output.quiet
-            )
-    output.put(ExplanationDocument(explanations))
-    failed = any(explanation.measure is None for explanation in explanations)
-    raise typer.Exit(RUN_FAILED if failed else 0)
-
-
-def _trained_before(
-    spec: str, set_values: list[str] | None, sides: str | None, request: Request, *, quiet: bool
-) -> ExperimentRecord | None:
-    """Return the experiment that is named instead of a job; None for a job.
-
-    Raises UsageError where it would be trained otherwise than it was, and for a sweep.
-    """
-    if not _names_an_experiment(spec):
-        return None
-    from likewise.producer import experiments
-    from likewise.producer.runs.submitted import find
-
-    given = {"--sides": sides, "--set": set_values, "--tag": request.tags, "--note": request.note}
-    changed = next((option for option, value in given.items() if value), None)
-    if changed in ("--tag", "--note"):
-        raise UsageError(
-            f"{changed} is for what is submitted; likewise label {spec} {changed} labels this one"
-        )
-    if changed:
-        raise UsageError(f"{changed} changes a job file; an experiment that was trained stays as it is")
-    with experiments.open_for(quiet=quiet) as session:
-        record = find(session.ledger, spec)
-    if record.experiment.grid:
-        raise UsageError(f"{record.experiment_id} is a sweep; name one of its points as a job, with --set")
-    return record
-
-
-def _names_an_experiment(spec: str) -> bool:
-    """Return whether it is an id, or `last`, and no job file of that name is there."""
-    from likewise.producer.job.examples import is_example
-    from likewise.producer.runs.submitted import LAST
-
-    is_job = is_example(spec) or Path(spec).exists()
-    return not is_job and (spec == LAST or _ID.fullmatch(spec) is not None)
-
-
-def _with_seeds(prepared: PreparedExperiment, seeds: tuple[int, ...]) -> PreparedExperiment:
-    from dataclasses import replace
-
-    experiment = prepared.loaded.experiment.model_copy(update={"seeds": seeds})
-    return replace(prepared, loaded=replace(prepared.loaded, experiment=experiment))
+    with explained:
+        output.put(explained.document())
+    raise typer.Exit(RUN_FAILED if explained.failed else 0)
 
 
 class Way(StrEnum):
@@ -328,40 +235,23 @@ def bench(
       likewise bench job.yaml --json > bench.json
       likewise bench last
     """
-    from likewise.producer import benching, experiments
-    from likewise.producer.bench.protocol import in_ways
-    from likewise.producer.experiments import cancelling
-    from likewise.producer.report.bench import BenchDocument
-    from likewise.producer.runs.routing import Need
-    from likewise.producer.runs.submit import Request
+    from likewise.producer import interface
 
     output = Output.of(form, as_json=as_json, file=report)
-    quiet = output.quiet
-    request = Request(kind="bench", tags=tags_of(tag), note=note_of(note), priority=priority.value)
-    timing = benching.Timing(
-        ways=[way.value for way in variant or ()],
+    timed = interface.bench(
+        spec,
+        set=set_values or (),
+        sides=sides,
+        variants=[way.value for way in variant or ()],
         budget_s=budget,
         precision=precision / 100,
         host=host,
         twin=not no_twin,
+        priority=priority.value,
+        tags=tags_of(tag),
+        note=note_of(note),
+        quiet=output.quiet,
     )
-    record = _trained_before(spec, set_values, sides, request, quiet=quiet)
-    if record is not None:
-        with experiments.open_for(record.experiment.environments_needed, quiet=quiet) as session:
-            runs = session.ledger.runs(record.run_ids)
-            sites = benching.find_sites(session, [*map(Need.of_run, runs)], timing)
-            session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
-            with cancelling(session, record):
-                found = benching.bench_experiment(session, record, timing, sites, quiet=quiet)
-    else:
-        prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
-        in_ways(prepared.loaded.experiment, timing.ways)
-        with experiments.open_to_train(prepared, quiet=quiet) as session:
-            needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
-            sites = benching.find_sites(session, needs, timing)
-            record = experiments.submit_prepared(session, prepared, request)
-            with cancelling(session, record):
-                found = benching.bench_experiment(session, record, timing, sites, quiet=quiet)
-    output.put(BenchDocument(found))
-    if not found.rows:
-        raise typer.Exit(RUN_FAILED)
+    with timed:
+        output.put(timed.document())
+    raise typer.Exit(RUN_FAILED if timed.failed else 0)

@@ -25,8 +25,6 @@ from likewise.producer.cli.options import (
     Tags,
     Urgency,
     check_file,
-    comparison_document,
-    exit_status,
     note_of,
     print_json,
     tags_of,
@@ -123,31 +121,13 @@ def _finished(
 
     `kind` is what is asked of it, beside what it was submitted as. Raises UsageError where it has none.
     """
-    from likewise.producer import experiments, kept
+    from likewise.producer.results import result_of
 
-    kind = kind or _shown(record, quiet=output.quiet)
-    if (kind == "sweep") != bool(record.experiment.grid):
-        raise UsageError(f"--kind is {kind}, and {record.experiment_id} is a {record.kind}")
-    if kind == "sweep":
-        from likewise.producer.report.sweep import SweepDocument
-        from likewise.producer.sweep.runs import swept
-
-        tell = experiments.teller(quiet=output.quiet)
-        table = swept(session, record, tell=tell, full=full and output.wants("json"))
-        return SweepDocument(table), RUN_FAILED if table.failed else 0
-    if kind == "bench":
-        from likewise.producer.report.bench import BenchDocument
-
-        bench = kept.bench_of(session, record)
-        return BenchDocument(bench), 0 if bench.rows else RUN_FAILED
-    if kind == "explanation":
-        from likewise.producer.report.explanation import ExplanationDocument
-
-        explanations = kept.explanations_of(session, record)
-        failed = any(one.measure is None for one in explanations)
-        return ExplanationDocument(explanations), RUN_FAILED if failed else 0
-    outcome = experiments.judge(session, record)
-    return comparison_document(outcome, output, full=full), exit_status(outcome.comparison)
+    shown = kind or _shown(record, quiet=output.quiet)
+    whole = full and output.wants("json")
+    result = result_of(session, record, kind=shown, full=whole, quiet=output.quiet)
+    document = result.document(full=full, page=output.wants("html"))
+    return document, RUN_FAILED if result.failed else 0
 
 
 _GOES_ON = {"explanation": "explain", "bench": "bench"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
-from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
+from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from likewise.producer.follow_ups import Judged
-    from likewise.producer.report.comparison import ComparisonDocument
     from likewise.producer.report.document import Document
-    from likewise.producer.report.truth import Truth
-    from likewise.producer.verdict.divergence_map import DivergenceMap
-    from likewise.producer.verdict.models import Comparison
 
 
 LONGEST_TAG, LONGEST_NOTE = 50, 2_000
@@ -208,26 +202,3 @@ def check_file(path: Path) -> None:
     format_of(path)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
-
-
-def comparison_document(outcome: Judged, output: Output, *, full: bool = False) -> ComparisonDocument:
-    """Return an outcome's comparison, with what its page draws where a page is wanted."""
-    from likewise.producer.report.comparison import ComparisonDocument
-
-    truth: Truth | None = None
-    maps: Sequence[DivergenceMap] = ()
-    if output.wants("html"):
-        from likewise.producer.judging import divergence_maps
-        from likewise.producer.report.truth import truth_of
-
-        tables = {run.side: run.table for run in outcome.comparison.runs}
-        truth = truth_of(outcome.runs, tables, outcome.arrays)
-        maps = divergence_maps(outcome)
-    return ComparisonDocument(comparison=outcome.comparison, full=full, truth=truth, maps=maps)
-
-
-def exit_status(comparison: Comparison, *, check: bool = False) -> int:
-    """Return the exit status of a command that compared."""
-    if comparison.failed:
-        return RUN_FAILED
-    return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0

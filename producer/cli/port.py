@@ -54,19 +54,13 @@ def check(
       likewise port check keras_code.py:build torch_code.py:Net --batch batch.npz
       likewise port check port.yaml --until gradients --json
     """
-    from likewise.producer.port.file import read_port
-    from likewise.producer.port.flow import check_port
-    from likewise.producer.port.models import RUNGS
-    from likewise.producer.report.port import PortDocument
-    from likewise.shared.errors import NOT_IN_AGREEMENT, UsageError
+    from likewise.producer import interface
+    from likewise.shared.errors import NOT_IN_AGREEMENT
 
     output = Output.of(form, as_json=as_json, file=report)
-    if until is not None and until not in RUNGS:
-        raise UsageError(f"--until is {until!r}; the rungs are {', '.join(RUNGS)}")
-    wanted = next((rung for rung in RUNGS if rung == until), None)
-    answer = check_port(read_port(programs, batch), until=wanted, tell=_told(quiet=output.quiet))
-    output.put(PortDocument(answer))
-    if fail and not answer.agrees:
+    checked = interface.port(*programs, batch=batch, until=until, quiet=output.quiet)
+    output.put(checked.document())
+    if fail and not checked.agrees:
         raise typer.Exit(NOT_IN_AGREEMENT)
 
 

@@ -62,26 +62,22 @@ def sweep(
       likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
       likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
     """
-    from likewise.producer import experiments
-    from likewise.producer.experiments import cancelling
-    from likewise.producer.report.sweep import SweepDocument
-    from likewise.producer.runs.submit import Request
-    from likewise.producer.sweep.runs import prepare_sweep, submit_sweep, swept
+    from likewise.producer import interface
 
     output = Output.of(form, as_json=as_json, file=report)
-    request = Request(
-        kind="sweep",
+    swept = interface.sweep(
+        spec,
+        grid or (),
+        set=set_values or (),
+        seeds=seeds,
+        sides=sides,
+        full=full and output.wants("json"),
+        queue_anyway=queue_anyway,
+        priority=priority.value,
         tags=tags_of(tag),
         note=note_of(note),
-        priority=priority.value,
-        queue_anyway=queue_anyway,
+        quiet=output.quiet,
     )
-    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
-    with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
-        record = submit_sweep(session, sweep, request)
-        with cancelling(session, record):
-            experiments.follow_to_end(session, record, quiet=output.quiet)
-        tell = experiments.teller(quiet=output.quiet)
-        table = swept(session, record, tell=tell, full=full and output.wants("json"))
-    output.put(SweepDocument(table))
-    raise typer.Exit(RUN_FAILED if table.failed else 0)
+    with swept:
+        output.put(swept.document())
+    raise typer.Exit(RUN_FAILED if swept.failed else 0)

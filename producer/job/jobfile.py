@@ -24,6 +24,10 @@ from likewise.shared.errors import JobFileError, Problem, UsageError
 from likewise.shared.job import Experiment
 from likewise.shared.job.experiment import SCHEMA_VERSION
 
+Spec = str | Mapping[str, Any] | Experiment
+"""A job as it is named, as plain values, or as what was read of them."""
+LAST = "last"
+"""What stands for the newest experiment."""
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -36,6 +40,7 @@ _SIDE = re.compile(
     r"(?:/(?P<precision>[^=@:/]+))?"
 )
 _FIELDS = ("framework", "version", "device", "execution", "precision")
+_ID = re.compile(r"[0-9a-f]{4,20}")
 _NO_LABEL = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -51,19 +56,16 @@ class LoadedExperiment:
 
 
 def read_experiment(
-    spec: str, set_values: Sequence[str] = (), sides: str | Mapping[str, Any] | None = None
+    spec: Spec, set_values: Sequence[str] = (), sides: str | Mapping[str, Any] | None = None
 ) -> LoadedExperiment:
     """Read `spec`, declare `sides`, apply each `path=value` of `set_values` in order, and validate.
 
-    `sides` is what `--sides` says, or the sides' fields by label.
+    A job that is given as plain values is taken as it is. `sides` is what `--sides` says, or each side's
+    fields by label.
 
     Raises JobFileError with every problem found, UsageError for a `path=value` that is none.
     """
-    source, base, text, as_json = _read(spec)
-    try:
-        document = jobtext.read_json(text) if as_json else jobtext.read_yaml(text)
-    except jobtext.TextError as error:
-        raise _text_problem(source, error) from None
+    source, base, document = _document(spec)
     if not isinstance(document, dict):
         raise JobFileError(
             source,
@@ -85,6 +87,30 @@ def read_experiment(
     return LoadedExperiment(experiment=experiment, source=source, base=base)
 
 
+def _document(spec: Spec) -> tuple[str, Path, Any]:
+    """Return the source, the base folder and the plain values of a job."""
+    if not isinstance(spec, str):
+        given = spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, Experiment) else spec
+        return "the job", Path.cwd(), _plain(given)
+    source, base, text, as_json = _read(spec)
+    try:
+        return source, base, jobtext.read_json(text) if as_json else jobtext.read_yaml(text)
+    except jobtext.TextError as error:
+        raise _text_problem(source, error) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings, sequences, arrays and paths as a job file has them; other values as they are."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Path):
+        return str(value)
+    listed = getattr(value, "tolist", None)  # NumPy's arrays and numbers
+    return value if listed is None else listed()
+
+
 def validate(document: dict[str, Any], source: str) -> Experiment:
     """Return the experiment that plain values declare; raise JobFileError with every problem."""
     version = document.get("schema_version", SCHEMA_VERSION)
@@ -103,6 +129,12 @@ def validate(document: dict[str, Any], source: str) -> Experiment:
 def names_a_job(text: str) -> bool:
     """Return whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
     return text == "-" or is_example(text) or Path(text).suffix in SUFFIXES
+
+
+def names_an_experiment(text: str) -> bool:
+    """Return whether it is an id, its beginning or `last`, and no job of that name is there."""
+    is_job = is_example(text) or Path(text).exists()
+    return not is_job and (text == LAST or _ID.fullmatch(text) is not None)
 
 
 def _read(spec: str) -> tuple[str, Path, str, bool]:

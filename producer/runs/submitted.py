@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from likewise.producer.display import printable
+from likewise.producer.job.jobfile import LAST
 from likewise.shared.errors import CancelledError, ResultError, UsageError
 
 if TYPE_CHECKING:
     from likewise.shared.ledger.ledger import Ledger
     from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 
-LAST = "last"
 SEARCHED = 1_000
 """Among this many of the newest experiments a beginning is looked for."""
 _SHOWN = 5

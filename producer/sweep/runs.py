@@ -6,13 +6,13 @@ job is the same are trained once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from likewise.producer.data.prepare import Done
-from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
+from likewise.producer.job.jobfile import LoadedExperiment, Spec, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.results import results_of
 from likewise.producer.runs.submit import Request, RunMaker, submit_runs
@@ -54,7 +54,10 @@ class PreparedSweep:
 
 
 def prepare_sweep(
-    spec: str, set_values: Sequence[str], grid: Sequence[str], sides: str | None = None
+    spec: Spec,
+    set_values: Sequence[str],
+    grid: Sequence[str],
+    sides: str | Mapping[str, Any] | None = None,
 ) -> PreparedSweep:
     """Read a job file, lay the grid over it and check every point, before anything is run.
 
