@@ -75,7 +75,7 @@ class Loaded:
         if own is None:
             return self
         y = self.y[:, slice(*own.columns)]
-        names = own.names or (name,) * (y.shape[1] == 1)
+        names = own.names or (name,) * y.shape[1]
         return replace(
             self, y=y, y_place=own.place, target_names=names, class_names=own.class_names, outputs={}
         )

@@ -184,6 +184,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
         mean, scale = _standard(y[train], loaded.y_place)
         y = (y - mean) / scale
         target_scaling = (tuple(map(float, mean)), tuple(map(float, scale)))
+    outputs = {name: _targets_of_output(every[name], one, losses[name]) for name, one in of_outputs.items()}
     notes = [*loaded.notes, *_lost_classes(classes, train, loaded, ignored)]
     return PreparedData(
         columns=() if loaded.features is None else loaded.features.fitted,
@@ -204,19 +205,22 @@ def prepare(job: Job, base: Path) -> PreparedData:
         classes=_class_count(y, loaded, ignored) if task == "multiclass" else None,
         class_names=() if task == "regression" else loaded.class_names,
         feature_names=loaded.feature_names,
-        target_names=loaded.target_names,
+        target_names=loaded.target_names
+        if ONLY_OUTPUT in outputs
+        else tuple(name for one in outputs.values() for name in one.target_names),
         given_weights=given_weights(job.initial_weights, base),
     )
 
 
 def _targets_of_output(y: NDArray[Any], loaded: Loaded, loss: Loss) -> OutputTargets:
     classes = _class_count(y, loaded, ignored_class(loss)) if loss.task == "multiclass" else None
+    columns = y.shape[1] if y.ndim > 1 else 1
     return OutputTargets(
         task=loss.task,
-        columns=y.shape[1] if y.ndim > 1 else 1,
+        columns=columns,
         classes=classes,
         class_names=() if loss.task == "regression" else loaded.class_names,
-        target_names=loaded.target_names,
+        target_names=loaded.target_names[:columns],
     )
 
 

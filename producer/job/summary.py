@@ -76,7 +76,12 @@ def _data(job: Job, data: PreparedData) -> str:
     samples = count(len(data.train.x), "training sample")
     shape = data.input_shape
     width = count(shape[0], "feature") if len(shape) == 1 else " x ".join(map(str, shape)) + " values"
-    goal = f"{data.classes} classes" if data.classes else data.task
+    goals = [
+        (f"{name}: " if len(data.outputs) > 1 else "")
+        + (f"{one.classes} classes" if one.classes else one.task)
+        for name, one in data.outputs.items()
+    ]
+    goal = "; ".join(goals)
     return (
         f"{job.data.type}: {', '.join([samples, *held])}; {width}{_stored(data)}"
         f"{', standardised' if job.data.standardize else ''}{_rescaled(job)}; {goal}"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.verdict.models import Comparison, SideRuns, Twin
-from likewise.shared.results.seed_table import SeedRow
+from likewise.shared.results.seed_table import SeedRow, SeedTable
 from likewise.shared.store.arrays import encode_array
 
 MOST_LISTED_SEEDS = 10
@@ -71,8 +71,10 @@ def seeds(run: SideRuns, *, full: bool = False) -> list[dict[str, Any]]:
     for seed in run.seeds:
         succeeded = seed.status == "succeeded"
         arrays = {
-            "predictions": _listed(seed.predictions, most=most),
-            "outputs": _listed(outputs[seed.row], most=most) if succeeded and outputs is not None else None,
+            "predictions": _by_output(seed.predictions, run.table, most=most),
+            "outputs": _by_output(outputs[seed.row], run.table, most=most)
+            if succeeded and outputs is not None
+            else None,
             "weights": {name: _listed(array[seed.row], most=most) for name, array in weights.items()}
             if succeeded
             else {},
@@ -88,7 +90,9 @@ def _last_values(run: SideRuns, *, example: int | None) -> list[dict[str, Any]]:
     for seed in run.seeds:
         predicted = seed.predictions
         few = predicted is not None and (predicted.size <= MOST_PREDICTED or seed.row == example)
-        listed.append(_last(seed) | {"predictions": _listed(predicted, most=MOST_LISTED) if few else None})
+        listed.append(
+            _last(seed) | {"predictions": _by_output(predicted, run.table, most=MOST_LISTED) if few else None}
+        )
     return listed
 
 
@@ -119,6 +123,13 @@ def _example(comparison: Comparison) -> int | None:
         if len(rows):
             return int(rows[0])
     return None
+
+
+def _by_output(array: NDArray[Any] | None, table: SeedTable, *, most: int | None) -> Any:
+    """Return rows of outputs as `_listed` does; those of several outputs by name."""
+    if array is None or not table.output_columns:
+        return _listed(array, most=most)
+    return {name: _listed(own, most=most) for name, own in table.by_output(array).items()}
 
 
 def _listed(array: NDArray[Any] | None, *, most: int | None) -> Any:

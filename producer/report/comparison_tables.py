@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -247,15 +248,18 @@ def _predictions(comparison: Comparison) -> Iterator[Row]:
     if first is None:
         return
     of_seed = f", seed {seeds[first]}" if len(seeds) > 1 else ""
-    for place, row in enumerate(asked[:MOST_PREDICTIONS]):
+    outputs = list(comparison.runs[0].table.output_columns) or [""]
+    for (place, row), output in product(enumerate(asked[:MOST_PREDICTIONS]), outputs):
 
-        def text(run: SideRuns, place: int = place) -> str:
+        def text(run: SideRuns, place: int = place, output: str = output) -> str:
             predicted = run.seeds[first].predictions
             if predicted is None or place >= len(predicted):
                 return display.MISSING
-            return display.predicted(predicted[place].tolist())
+            own = run.table.by_output(predicted[place]).get(output)
+            return display.MISSING if own is None else display.predicted(own.tolist())
 
-        yield _by_side(comparison, f"prediction at {display.asked(row)}{of_seed}", text)
+        of_output = f" of {output}" if output else ""
+        yield _by_side(comparison, f"prediction{of_output} at {display.asked(row)}{of_seed}", text)
     if (rest := len(asked) - MOST_PREDICTIONS) > 0:
         yield Row(label=f"{rest} more predictions", cells=("in --json",) * len(comparison.runs))
 

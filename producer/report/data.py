@@ -135,16 +135,24 @@ class DataDocument(Document):
         return {name: part for name, part in named.items() if part is not None}
 
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """Return how many samples of each class each part has; nothing for a regression."""
-        if self.data.task == "regression" or (self.data.task == "binary" and self.data.train.y.shape[1] > 1):
-            return {}
+        """Return how many samples of each class each part has; nothing for a regression.
+
+        Of several outputs the classes are told with the output's name.
+        """
         counts: dict[str, dict[str, int]] = {}
-        for part, arrays in self._parts().items():
-            values, amounts = np.unique(arrays.y.reshape(-1), return_counts=True)
-            for value, amount in zip(values.astype(np.int64).tolist(), amounts.tolist(), strict=True):
-                names = self.data.class_names
-                name = names[value] if 0 <= value < len(names) else str(value)
-                counts.setdefault(name, dict.fromkeys(self._parts(), 0))[part] = amount
+        several, column = len(self.data.outputs) > 1, 0
+        for output, targets in self.data.outputs.items():
+            begin, column = column, column + targets.columns
+            if targets.task == "regression" or (targets.task == "binary" and targets.columns > 1):
+                continue
+            for part, arrays in self._parts().items():
+                y = arrays.y[:, begin] if several else arrays.y.reshape(-1)
+                values, amounts = np.unique(y, return_counts=True)
+                for value, amount in zip(values.astype(np.int64).tolist(), amounts.tolist(), strict=True):
+                    names = targets.class_names
+                    name = names[value] if 0 <= value < len(names) else str(value)
+                    name = f"{output} {name}" if several else name
+                    counts.setdefault(name, dict.fromkeys(self._parts(), 0))[part] = amount
         return counts
 
     def features(self) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ def _what(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
             "sample_weights": "the sample weights",
         }.get(found.tensor),
         "forward": f"the output of {found.tensor} ({' or '.join(kinds)})",
-        "loss": "the loss",
+        "loss": "the loss" if found.tensor == "loss" else f"the loss of {found.tensor.removesuffix('.loss')}",
         "backward": f"the gradient of {found.tensor}",
     }
     if found.step == 0:
@@ -191,7 +191,7 @@ def _values(found: FirstDivergence) -> str:
         verb = "becomes"
     digits = _digits(list(found.values.values()))
     values = both([f"{_told(value, digits)} in {name}" for name, value in found.values.items()])
-    place = f", {_place(found)}" if found.index and found.tensor != "loss" else ""
+    place = f", {_place(found)}" if found.index and found.stage != "loss" else ""
     difference = found.relative_difference
     size = f" (relative difference {gap(difference)})" if found.tensor != "indices" else ""
     return f" {verb} {values}{place}{size}"

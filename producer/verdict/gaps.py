@@ -269,7 +269,23 @@ def _arrays(
         return _incomparable(measure, "one of them has none", both)
     if a.shape != b.shape:
         return _incomparable(measure, shape_problem(a.shape[1:], b.shape[1:]), both)
-    return array_gaps(measure, a[both], b[both]), equal_bits(a[both], b[both])
+    return _of_outputs(measure, mine, a[both], b[both]), equal_bits(a[both], b[both])
+
+
+def _of_outputs(
+    measure: Literal["predictions", "outputs"], table: SeedTable, a: NDArray[Any], b: NDArray[Any]
+) -> list[Gap]:
+    """Return each seed's gap in the output where it is largest; each has a scale of its own."""
+    every = [
+        [
+            gap
+            if not name or gap.where is None
+            else gap.model_copy(update={"where": f"{gap.where} of {name}"})
+            for gap in array_gaps(measure, own, theirs)
+        ]
+        for (name, own), theirs in zip(table.by_output(a).items(), table.by_output(b).values(), strict=True)
+    ]
+    return [max(gaps, key=_size) for gaps in zip(*every, strict=True)]
 
 
 def _outputs(mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]) -> _Rows | None:

@@ -23,7 +23,8 @@ def held_alike(reference: Form, other: Form) -> Forms | None:
         return None
     documents = [form.document["model"]["layers"] for form in (reference, other)]
     changed = False
-    stages = zip(reference.program.stages, other.program.stages, *documents, strict=True)
+    # of several outputs the programs have a stage behind their layers
+    stages = zip(reference.program.stages, other.program.stages, *documents, strict=False)
     for mine, theirs, wanted, layer in stages:
         both = [_rules(one) for one in (mine, theirs)]
         for field in _held_fields(wanted, layer):

@@ -9,10 +9,10 @@ is their hash.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
@@ -249,6 +249,8 @@ class RunResult(OfSide):
     attempt: int = 1
     target_scaling: Many[Many[float]] | None = None
     """The mean and the scale of each target that was standardised: outputs·scale + mean are in its units."""
+    output_columns: dict[str, Annotated[tuple[int, int], Strict(False)]] = Field(default_factory=dict)
+    """Where the numbers of each named output begin and end in rows of outputs; empty for an only output."""
 
     @classmethod
     def of_failure(

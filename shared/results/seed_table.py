@@ -77,6 +77,8 @@ class SeedTable:
         self.outputs_of: Literal["train", "validation", "test"] | None = known.outputs_of if known else None
         self.weight_names = tuple(known.weights) if known else ()
         self.target_scaling: tuple[tuple[float, ...], ...] | None = None
+        self.output_columns: Mapping[str, tuple[int, int]] = {}
+        """Where the numbers of each named output begin and end in a row; empty for an only output."""
 
     @classmethod
     def of(cls, result: RunResult | None, seeds: Sequence[int], *, arrays: Load) -> SeedTable:
@@ -85,6 +87,7 @@ class SeedTable:
             return cls((), seeds, failure=None, arrays=arrays)
         table = cls(result.arrays, seeds, failure=result.failure, arrays=arrays)
         table.target_scaling = result.target_scaling
+        table.output_columns = result.output_columns
         return table
 
     def why_failed(self, row: int) -> Failure | None:
@@ -218,7 +221,15 @@ class SeedTable:
         return self if reading == self._reading else self._with(self.seeds, reading)
 
     def _with(self, seeds: Sequence[int], reading: Reading | None) -> SeedTable:
-        return SeedTable(self._pieces, seeds, failure=self.failure, arrays=self._load, reading=reading)
+        table = SeedTable(self._pieces, seeds, failure=self.failure, arrays=self._load, reading=reading)
+        table.output_columns = self.output_columns
+        return table
+
+    def by_output(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return rows (…, outputs) by output; those of an only one under no name."""
+        if not self.output_columns:
+            return {"": rows}
+        return {name: rows[..., slice(*columns)] for name, columns in self.output_columns.items()}
 
     def _read(self, outputs: NDArray[Any] | None) -> NDArray[Any] | None:
         return outputs if outputs is None or self._reading is None else self._reading.outputs(outputs)

@@ -282,6 +282,8 @@ class Observed:
     loss: float
     gradients: Weights
     """These are the gradients of the trainable weights, before clipping and decay."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """Each output's part of the loss, times its weight, by name."""
 
 
 class Observer(ABC):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
@@ -16,6 +17,7 @@ from importlib import metadata
 import numpy as np
 
 from likewise.shared.errors import ServiceError
+from likewise.shared.job.shape import ShapeError
 from likewise.shared.limits import Limits, excesses_of
 from likewise.shared.names import environment_key, package_name
 from likewise.shared.program.together import obstacle
@@ -117,7 +119,15 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         worker=attempt.worker,
         attempt=attempt.number,
         target_scaling=run.dataset.target_scaling,
+        output_columns=_output_columns(run),
     )
+
+
+def _output_columns(run: Run) -> dict[str, tuple[int, int]]:
+    """Return where each named output lies in a row of outputs; nothing of a model that cannot be compiled."""
+    with suppress(ShapeError):
+        return {one.name: one.columns for one in run.program.outputs if one.columns is not None}
+    return {}
 
 
 def _members_of(run: Run) -> list[Member]:

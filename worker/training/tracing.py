@@ -220,9 +220,16 @@ def _tensors(block: Block, batch: Batch, seen: Observed) -> Tensors:
             "sample_weights": np.ones(len(batch.x)) if batch.weights is None else batch.weights,
         },
         "forward": dict(seen.layers),
-        "loss": {"loss": np.array([seen.loss])},
+        "loss": {**_terms(seen), "loss": np.array([seen.loss])},
         "backward": dict(reversed(seen.gradients.items())),
     }
+
+
+def _terms(seen: Observed) -> dict[str, NDArray[Any]]:
+    """Return each output's part of the loss; nothing of an only output's, which is all of it."""
+    if len(seen.terms) < 2:
+        return {}
+    return {f"{name}.loss": np.array([term]) for name, term in seen.terms.items()}
 
 
 def _stacked(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

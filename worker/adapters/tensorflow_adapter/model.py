@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, cast
 
 import keras
@@ -14,7 +16,7 @@ from likewise.shared.job.layers.recurrent import Bidirectional
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
-from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
+from likewise.worker.adapters.tensorflow_adapter.losses import loss_terms
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
@@ -136,7 +138,7 @@ class TensorFlowObserver(Observer):
         self._device = device
         with tf.device(device):
             self._network = Network(program, precision=job.precision, initializers=False)
-        self._loss = total_loss(job.losses, program)
+        self._terms = loss_terms(job.losses, program)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""
@@ -151,7 +153,8 @@ class TensorFlowObserver(Observer):
                 for index, sources in enumerate(self._network.sources):
                     inputs = [outputs[place] for place in sources]
                     outputs.append(self._network.apply_layer(index, inputs, dropping))
-                loss = self._loss(outputs[-1], *targets)
+                terms = self._terms(outputs[-1], *targets)
+                loss = reduce(add, terms.values())
             # an embedding's gradient comes as the rows it touched
             gradients = {
                 name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()
@@ -161,6 +164,7 @@ class TensorFlowObserver(Observer):
                 path: output.numpy() for path, output in zip(self._network.paths, outputs[1:], strict=True)
             },
             loss=float(loss),
+            terms={name: float(term) for name, term in terms.items()},
             gradients=gradients,
         )
         return with_penalty(observed, self._network.program, weights)

@@ -53,13 +53,21 @@ def total_loss(losses: Mapping[str, Loss], program: ProgramSpec) -> LossFunction
 
     `losses` has the loss of each of the program's outputs, by its name.
     """
+    terms = loss_terms(losses, program)
+    return lambda *given: reduce(add, terms(*given).values())
+
+
+def loss_terms(losses: Mapping[str, Loss], program: ProgramSpec) -> Callable[..., dict[str, Tensor]]:
+    """Return a function of what `total_loss` takes that gives each output's part of the loss, by its name."""
     every = [(output, loss_function(losses[output.name])) for output in program.outputs]
 
-    def value(outputs: Tensor, y: Tensor, sample_weights: Tensor | None = None) -> Tensor:
-        terms = [loss(output.of(outputs), _targets(output, y), sample_weights) for output, loss in every]
-        return reduce(add, terms)
+    def values(outputs: Tensor, y: Tensor, sample_weights: Tensor | None = None) -> dict[str, Tensor]:
+        return {
+            output.name: loss(output.of(outputs), _targets(output, y), sample_weights)
+            for output, loss in every
+        }
 
-    return value
+    return values
 
 
 def _targets(output: ModelOutput, y: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.torch_adapter.layers import torch_layer
-from likewise.worker.adapters.torch_adapter.losses import total_loss
+from likewise.worker.adapters.torch_adapter.losses import loss_terms
 from likewise.worker.adapters.torch_adapter.normalization import BatchNormalization
 from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
@@ -148,7 +150,7 @@ class TorchObserver(Observer):
         self._device = torch.device(device)
         dtype = getattr(torch, job.precision)
         self._network = Network(program, dtype=dtype, device=device, initializers=False)
-        self._loss = total_loss(job.losses, program)
+        self._terms = loss_terms(job.losses, program)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""
@@ -159,7 +161,8 @@ class TorchObserver(Observer):
         for index, sources in enumerate(self._network.sources):
             inputs = [outputs[place] for place in sources]
             outputs.append(self._network.apply_layer(index, inputs, dropping))
-        loss = self._loss(outputs[-1], *targets)
+        terms = self._terms(outputs[-1], *targets)
+        loss = reduce(add, terms.values())
         parameters = list(self._network.parameters())
         gradients = torch.autograd.grad(loss, parameters) if parameters else ()
         observed = Observed(
@@ -167,6 +170,7 @@ class TorchObserver(Observer):
                 path: _array(output) for path, output in zip(self._network.paths, outputs[1:], strict=True)
             },
             loss=float(loss.detach()),
+            terms={name: float(term.detach()) for name, term in terms.items()},
             gradients=self._network.gradients(dict(zip(parameters, gradients, strict=True))),
         )
         return with_penalty(observed, self._network.program, weights)
