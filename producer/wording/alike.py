@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, held, initializers, layers, losses, training
+from likewise.producer.wording import data, held, initializers, layers, losses, synonyms, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -58,6 +58,11 @@ RULES = (
         apply=layers.folded,
         of_layers=True,
     ),
+    Rule(
+        says="zeros at the edges are a layer of their own or padding of the layer behind them",
+        apply=synonyms.padded_within,
+        of_layers=True,
+    ),
     Rule(says="a layer's name is a handle and no part of the model", apply=layers.named_alike),
     Rule(
         says="labels are smoothed in the data or by the loss, and a divergence from them is the "
@@ -89,6 +94,7 @@ RULES = (
         except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
         of_layers=True,
     ),
+    Rule(says="both words are one layer", apply=synonyms.named_otherwise),
     Rule(says="one number stands for every axis and side", apply=layers.numbers_alike),
     Rule(says="every window stands in the same place", apply=layers.padded_alike),
     Rule(says="this layer is not frozen", apply=layers.frozen_alike),

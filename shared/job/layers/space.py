@@ -20,6 +20,10 @@ class ZeroPadding(Spatial):
     """A number for every side, one an axis, or a pair an axis: `[[0, 1], [0, 1]]` is none before and one
     after each of two. PyTorch's ZeroPad2d begins with the last axis: left, right, top, bottom."""
 
+    @property
+    def has_own_draws(self) -> bool:
+        return False
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         self.need_axes(shape)

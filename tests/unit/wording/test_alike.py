@@ -48,6 +48,9 @@ def worded(document: dict[str, Any]) -> Wording:
 def test_what_differs_is_what_computes_something_else(pair: Pair) -> None:
     found = worded(pair.document)
 
+    if pair.only == ("any",):
+        assert found.differences
+        return
     assert sorted(one.path for one in found.differences) == sorted((*pair.only, *pair.told))
     assert bool(found.couples) == (found.other.job != found.declared[1] or not pair.only)
 

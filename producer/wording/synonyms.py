@@ -1,0 +1,117 @@
+"""Rules on layers that have two words, or are a part of the layer behind them. Pure.
+
+A zero padding before a convolution is padding of the convolution, and before an average that counts padding,
+of that. It is never the padding of a maximum, which is lower than any number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from likewise.producer.wording.form import Form, Renamed
+from likewise.producer.wording.layers import Forms, kinds
+from likewise.shared.job.layers.convolution import (
+    Convolution,
+    DepthwiseConvolution,
+    LocallyConnected,
+    SeparableConvolution,
+)
+from likewise.shared.job.layers.gates import Glu, Prelu, Swiglu
+from likewise.shared.job.layers.normalization import GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from likewise.shared.job.layers.pooling import AveragePooling
+from likewise.shared.job.layers.space import ZeroPadding
+from likewise.shared.job.layers.windows import Sides, by_side
+from likewise.shared.program import Stage
+
+CONVOLUTIONS = (Convolution, DepthwiseConvolution, SeparableConvolution, LocallyConnected)
+
+
+def padded_within(reference: Form, other: Form) -> Forms | None:
+    """Write zero padding that is a layer of its own as padding of the layer behind it, in both."""
+    if kinds(reference) == kinds(other):
+        return None
+    one, two = _absorbed(reference), _absorbed(other)
+    return (one, two) if kinds(one) == kinds(two) and (one, two) != (reference, other) else None
+
+
+def _absorbed(form: Form) -> Form:
+    """Return the form without the zero paddings that the one layer behind them can do."""
+    program, model = form.program, form.job.model
+    if program is None:
+        return form
+    documents = form.document["model"]["layers"]
+    kept: list[dict[str, Any]] = []
+    renamed: dict[str, str] = {}
+    waiting: tuple[Sides, dict[str, Any]] | None = None
+    for index, (layer, document) in enumerate(zip(model.layers, documents, strict=True)):
+        behind = _only_reader(form, index)
+        if isinstance(layer, ZeroPadding) and behind is not None and waiting is None:
+            sides = by_side(layer.padding, layer.axes)
+            if _with_padding(program.stages[behind], documents[behind], sides) is not None:
+                waiting = sides, document
+                continue
+        if waiting is not None:
+            sides, padding = waiting
+            changed = _with_padding(program.stages[index], document, sides)
+            waiting = None
+            kept.append((changed or document) | {"inputs": padding["inputs"]})
+        else:
+            kept.append(document)
+        if layer.name is None:
+            renamed[f"layers.{index}"] = f"layers.{len(kept) - 1}"
+    return form if len(kept) == len(documents) else form.with_layers(kept).weights_changed(Renamed(renamed))
+
+
+def _only_reader(form: Form, index: int) -> int | None:
+    """Return the next layer, where it alone takes a layer's output and nothing else."""
+    model = form.job.model
+    readers = [at for at in range(len(model.layers)) if index + 1 in model.sources(at)]
+    return index + 1 if readers == [index + 1] and model.sources(index + 1) == (index + 1,) else None
+
+
+def _with_padding(stage: Stage, document: dict[str, Any], more: Sides) -> dict[str, Any] | None:
+    """Return a layer's document with more padding of its own; None where that is something else."""
+    layer = stage.layer
+    if isinstance(layer, CONVOLUTIONS):
+        own = layer.sides(stage.inputs[0])
+        sides = [[before + mine[0], after + mine[1]] for (before, after), mine in zip(more, own, strict=True)]
+        return document | {"padding": sides}
+    even = all(before == after for before, after in more)
+    if isinstance(layer, AveragePooling) and even and layer.padding in ("valid", 0):
+        return document | {"padding": [before for before, _ in more], "count_include_pad": True}
+    return None
+
+
+def named_otherwise(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for a layer that has two, such as a group norm with a group a channel."""
+    programs = reference.program, other.program
+    if programs[0] is None or programs[1] is None or len(kinds(reference)) != len(kinds(other)):
+        return None
+    wanted, found = (form.document["model"]["layers"] for form in (reference, other))
+    changed = False
+    for index, stages in enumerate(zip(programs[0].stages, programs[1].stages, strict=True)):
+        mine, theirs = map(_meaning, stages)
+        if mine is not None and mine == theirs and wanted[index] != found[index]:
+            own = {name: found[index][name] for name in ("name", "inputs")}
+            changed = changed or wanted[index] | own != found[index]
+            found[index] = wanted[index] | own
+    return (reference, other.with_layers(found)) if changed else None
+
+
+def _meaning(stage: Stage) -> dict[str, Any] | None:
+    """Return what a layer computes, by one word for its kind; None for a kind that has one word alone."""
+    layer, shape = stage.layer, stage.inputs[0]
+    told: dict[str, Any] = layer.model_dump(
+        mode="json", exclude={"type", "name", "inputs", "groups", "axis", "shared_axes"}
+    )
+    match layer:
+        case GroupNorm() | InstanceNorm():
+            return {"affine": True} | told | {"kind": "group_norm", "groups": layer.count(shape)}
+        case LayerNorm() | RmsNorm():
+            return told | {"kind": layer.type, "places": layer.places(shape)}
+        case Prelu():
+            return told | {"kind": layer.type, "alphas": stage.weights[0].shape}
+        case Glu() | Swiglu():
+            activation = layer.activation.model_dump(mode="json")
+            return told | {"kind": "glu", "activation": activation}
+    return None
