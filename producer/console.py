@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from likewise.producer.display import printable
+from likewise.producer.output import loudness
 
 TEXT_WIDTH = 96
 """Sentences are not folded wider than this: long lines are hard to read."""
@@ -68,4 +69,6 @@ def marked(mark: Text, text: Text, console: Console) -> RenderableType:
 
 def progress_console() -> Console:
     """Return the console of everything that is not the result: standard error."""
-    return make_console(sys.stderr)
+    console = make_console(sys.stderr)
+    console.quiet = loudness.get() == "quiet"
+    return console

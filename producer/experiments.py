@@ -187,7 +187,7 @@ def carry_out(
     """
     from likewise.producer.runs.submitted import still_wanted
 
-    tell, shown = _unsaid if quiet else say, show or _boards(quiet)
+    tell, shown = _unsaid if quiet else say, show or _boards(quiet, follows_up=True)
     every: dict[str, FinishedRuns] = {}
     found: Finished | None = None
     while True:
@@ -242,14 +242,14 @@ def _follow(session: Session, records: Sequence[ExperimentRecord], show: Show) -
                 shown.apply(update)
 
 
-def _boards(quiet: bool) -> Show:
+def _boards(quiet: bool, *, follows_up: bool = False) -> Show:
     """Return what opens a board for an experiment; with `quiet` it shows something on a terminal alone."""
     from likewise.producer.console import progress_console
     from likewise.producer.live import board
 
     def show(record: ExperimentRecord) -> AbstractContextManager[Board]:
         sides, runs = record.experiment.labels, len(record.run_ids)
-        return board(sides, progress_console(), runs=runs, quiet=quiet)
+        return board(sides, progress_console(), runs=runs, quiet=quiet, follows_up=follows_up)
 
     return show
 

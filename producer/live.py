@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,14 +20,17 @@ from rich.text import Text
 
 from likewise.producer import display
 from likewise.producer.display import printable, sparkline
+from likewise.producer.output import loudness
 from likewise.producer.runs.follow import Changed, Noticed, Progressed, Update
 from likewise.producer.runs.results import Diverged
 from likewise.shared.ledger.records import ProgressEvent, RunRecord
 
 KEPT_LOSSES = 400
 """The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""
-LINE_EVERY_S = 3.0
+LINE_EVERY_S = 10.0
 """The least time between two lines about the progress of one side."""
+VERBOSE_EVERY_S = 2.0
+"""The same where every change is wanted."""
 
 _COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 
@@ -169,15 +172,24 @@ class Silent:
         """Take in an update and show nothing of it."""
 
 
-class Lines:
-    """It prints plain lines: each change of state at once, progress every few seconds."""
+Detail = Literal["ends", "problems", "everything"]
+"""What lines tell at once: how a side ends and what it waits for or compiles; only what goes wrong; or each
+change. How far a side is they tell every few seconds."""
 
-    def __init__(self, sides: Sequence[str], console: Console, *, runs: int = 0) -> None:
+
+class Lines:
+    """It prints plain lines, for a log: few where all goes well."""
+
+    def __init__(
+        self, sides: Sequence[str], console: Console, *, runs: int = 0, detail: Detail = "ends"
+    ) -> None:
         self._lanes = {name: Lane(name) for name in sides}
         self._console = console
         self._runs = runs
+        self._detail = detail
+        self._every_s = VERBOSE_EVERY_S if detail == "everything" else LINE_EVERY_S
         self._printed = dict.fromkeys(sides, "")
-        self._printed_s = dict.fromkeys(sides, 0.0)
+        self._printed_s = dict.fromkeys(sides, time.monotonic())
 
     def apply(self, update: Update) -> None:
         """Take in an update and print a line where there is something to say."""
@@ -188,11 +200,17 @@ class Lines:
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
         if some := lane.some_diverged:
             state += f", {some}"
-        due = time.monotonic() - self._printed_s[lane.side] >= LINE_EVERY_S
-        if state != self._printed[lane.side] or (due and isinstance(update, Progressed)):
+        due = time.monotonic() - self._printed_s[lane.side] >= self._every_s
+        changed = state != self._printed[lane.side]
+        if (changed and self._at_once(lane)) or (due and (changed or isinstance(update, Progressed))):
             self._printed[lane.side], self._printed_s[lane.side] = state, time.monotonic()
             parts = [state, *_figures(lane)] if lane.state == "training" else [state]
             self._console.print(f"{lane.side}: {printable(', '.join(parts))}")
+
+    def _at_once(self, lane: Lane) -> bool:
+        if self._detail == "everything" or lane.state in ("failed", "diverged", "cancelled", "waiting"):
+            return True
+        return self._detail == "ends" and lane.state in ("done", "compiling")
 
 
 class Screen:
@@ -210,14 +228,24 @@ class Screen:
 
 
 @contextmanager
-def board(sides: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False) -> Iterator[Board]:
-    """Yield the board that fits the console, for so many runs; `quiet` silences all but a terminal."""
-    if console.is_terminal:
+def board(
+    sides: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False, follows_up: bool = False
+) -> Iterator[Board]:
+    """Yield the board that fits the console, for so many runs; `quiet` silences all but a terminal.
+
+    Of a follow-up, which is announced in a line, lines tell only what takes long or goes wrong.
+    """
+    wanted = loudness.get()
+    if wanted == "quiet":
+        yield Silent()
+    elif console.is_terminal and wanted != "verbose":
         screen = Screen(sides)
         with Live(screen, console=console, refresh_per_second=8, transient=True):
             yield screen
     else:
-        yield Silent() if quiet else Lines(sides, console, runs=runs)
+        detail: Detail = "everything" if wanted == "verbose" else "problems" if follows_up else "ends"
+        silent = quiet and wanted != "verbose"
+        yield Silent() if silent else Lines(sides, console, runs=runs, detail=detail)
 
 
 def side_of(update: Update) -> str:

@@ -1,4 +1,5 @@
-"""Standard output that can take no more: one error instead of a traceback, and a closed pipe in silence.
+"""How much is said, and a standard output that can take no more: one error instead of a traceback, and a
+closed pipe in silence.
 
 Writes to a terminal are left alone. What could not be written is given up, or Python would try again at
 its end and complain.
@@ -11,10 +12,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Literal
 
 from likewise.shared.errors import OutputError
 
+loudness: ContextVar[Literal["quiet", "normal", "verbose"]] = ContextVar("loudness", default="normal")
+"""How much is said on the way to an answer: nothing but errors, what a reader needs, or every change."""
 CLOSED = 1
 """The exit status where nobody reads on, which is typer's own."""
 

@@ -131,6 +131,7 @@ class ComparisonResult(Result):
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:
         """Return the comparison; of one that was held against a golden result, what has changed since."""
+        from likewise.producer.judging import divergence_maps
         from likewise.producer.report.comparison import ComparisonDocument
         from likewise.producer.report.golden import GoldenDocument
         from likewise.producer.report.truth import truth_of
@@ -139,7 +140,8 @@ class ComparisonResult(Result):
             return GoldenDocument(since=self.since)
         tables = {run.side: run.table for run in self.outcome.comparison.runs}
         truth = truth_of(self.outcome.runs, tables, self.outcome.arrays) if page else None
-        return ComparisonDocument(comparison=self.outcome.comparison, full=full, truth=truth)
+        maps = divergence_maps(self.outcome) if page else ()
+        return ComparisonDocument(comparison=self.outcome.comparison, full=full, truth=truth, maps=maps)
 
     @property
     def verdict(self) -> str:

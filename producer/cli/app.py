@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from likewise.producer.cli import (
     bisect,
@@ -22,73 +20,18 @@ from likewise.producer.cli import (
     experiments,
     job_files,
     listing,
+    logs,
     metrics,
     past,
     stack,
     sweep,
 )
+from likewise.producer.cli.commands import GroupedCommands
 from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
 from likewise.producer.output import guarded_output
-from likewise.shared.errors import INTERRUPTED, InterruptedByUserError, LikewiseError
-
-OTHER = "Commands"
-_WHOLE = 1_000
-"""Longer than any first sentence, so that none is cut; lines are folded to the terminal."""
-_WRONG = {
-    "float_parsing": "expected a number",
-    "int_parsing": "expected a whole number",
-    "int_from_float": "expected a whole number",
-    "finite_number": "expected a finite number",
-    "greater_than_equal": "expected {ge:g} or more",
-    "less_than_equal": "expected at most {le:g}",
-}
-"""What would be right, by pydantic's name for what is wrong with an option's value."""
-
-
-class GroupedCommands(TyperGroup):
-    """The group lists its commands under the panels they were given, each with its whole first sentence."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Say that the command was interrupted, where typer would end the process without a word.
-
-        Of a wrong option, say the value and what would be right, where typer has pydantic's words.
-        """
-        try:
-            return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = _in_our_words(error)
-            raise
-        except InterruptedByUserError:
-            sys.exit(INTERRUPTED)
-        except KeyboardInterrupt:
-            sys.stderr.write("likewise: interrupted\n")
-            sys.exit(INTERRUPTED)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section a panel, in the order in which the commands were added."""
-        panels: dict[str, list[tuple[str, str]]] = {}
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
-                panel = getattr(command, "rich_help_panel", None) or OTHER
-                panels.setdefault(str(panel), []).append((name, command.get_short_help_str(_WHOLE)))
-        for panel, rows in panels.items():
-            with formatter.section(panel):
-                formatter.write_dl(rows)
-
-
-def _in_our_words(error: typer.BadParameter) -> str:
-    """Return the message for the first wrong value; an older typer's own, which names it."""
-    list_errors = getattr(error.__cause__, "errors", None)
-    if list_errors is None:
-        return error.message
-    wrong = list_errors()[0]
-    if wrong["type"] in _WRONG:
-        return f"{wrong['input']!r}: {_WRONG[wrong['type']].format(**wrong.get('ctx', {}))}"
-    return str(wrong["msg"]).removeprefix("Value error, ")
-
+from likewise.shared.errors import LikewiseError
 
 app = typer.Typer(
     name="likewise",
@@ -124,6 +67,7 @@ app.command("up", rich_help_panel=_STACK)(stack.up)
 app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("workers", rich_help_panel=_STACK)(stack.workers)
 app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
+app.command("logs", rich_help_panel=_STACK)(logs.logs)
 app.command("metrics", rich_help_panel=_STACK)(metrics.metrics)
 app.command("init", rich_help_panel=_WRITE)(job_files.init)
 app.command("examples", rich_help_panel=_WRITE)(job_files.examples)

@@ -267,7 +267,7 @@ def report(
             raise UsageError(
                 f"{record.experiment_id} is still running; first likewise watch {record.experiment_id}"
             )
-        path = file or Path(f"{record.experiment.name}.{form or 'html'}")
+        path = file or _free(record, form or "html")
         document, _ = _finished(
             session, record, Output(form=format_of(path)), kind=kind.value if kind else None
         )
@@ -276,6 +276,15 @@ def report(
         print_json({"experiment_id": record.experiment_id, "file": str(path)})
     else:
         make_console().print(f"{path}")
+
+
+def _free(record: ExperimentRecord, form: str) -> Path:
+    """Return <name>.html, or with the id in it where that file is of something else."""
+    path = Path(f"{record.experiment.name}.{form}")
+    name = record.experiment_id
+    if not path.exists() or name.encode() in path.read_bytes():
+        return path
+    return Path(f"{record.experiment.name}-{name[:8]}.{form}")
 
 
 _ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")

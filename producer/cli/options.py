@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
+from likewise.producer.output import loudness
+from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, check_free, format_of, write, write_file
 from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ Resolved = Annotated[
 
 
 def say(line: str) -> None:
-    """Say one line on the way to the answer."""
-    typer.echo(line, err=True)
+    """Say one line on the way to the answer, unless the command is to be quiet."""
+    if loudness.get() != "quiet":
+        typer.echo(line, err=True)
 
 
 def print_json(document: Any) -> None:
@@ -191,6 +193,7 @@ class Output:
 
         if self.file is not None:
             write_file(document, self.file)
+            say(f"wrote {self.file}")
         make_console()  # which makes standard output write what it can where it cannot write all
         write(document, self.form, sys.stdout)
 
@@ -200,5 +203,6 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
     format_of(path)
+    check_free(path)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")

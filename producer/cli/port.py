@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli.commands import GroupedCommands
 from likewise.producer.cli.options import AsJson, Form, Output, Report, say
 
 Programs = Annotated[
@@ -25,6 +26,7 @@ Batch = Annotated[
 ]
 
 port_app = typer.Typer(
+    cls=GroupedCommands,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Check two programs of your own against each other, rung by rung, and name each cause.",

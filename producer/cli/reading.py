@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TextIO
 
+from likewise.producer.output import loudness
+
 _PATIENCE_S = 1.0
 """What takes no longer is read without a word."""
 _EVERY_S = {True: 0.2, False: 3.0}
@@ -30,6 +32,8 @@ class ReadingLine:
             if self._shown and self._out.isatty():
                 self._say("\r\x1b[K")
             self._reading = self._shown = False
+            return
+        if loudness.get() == "quiet":
             return
         now = time.monotonic()
         if not self._reading:

@@ -7,6 +7,7 @@ that the path is what the user wrote (`data.x`) and the fields that would be rig
 
 from __future__ import annotations
 
+import re
 import types
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from likewise.producer.display import also_known, did_you_mean, nearest, printable, short
+from likewise.producer.display import also_known, both, did_you_mean, nearest, printable, short
 from likewise.shared.errors import Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import BuiltinData
@@ -191,7 +192,7 @@ def _problem(found: _Found, prefix: str) -> Problem:
             value = None
             path = _named_in(message, path, found)
             message = message.removeprefix(".".join(path) + " ")
-            hint = _side_meant(path, found.value)
+            hint = _side_meant(path, found.value) or _foreign(found.value)
         case "extra_forbidden" if isinstance(found.value, dict | list):
             value = None
     shown = ".".join(printable(part) for part in path)
@@ -236,9 +237,23 @@ def _words_of_pattern(found: _Found) -> tuple[str, str | None]:
         return f"expected {_either(_DEVICES)}", also_known(str(found.value), _DEVICES)
     if found.path[-1] == "framework" or found.path[0] == "frameworks":
         return "is not a name", did_you_mean(str(found.value), FRAMEWORKS)
+    if "requirements" in found.path:
+        word = str(found.value)
+        package = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", word)
+        example = f"{package[0]}==…" if package and package[0] != "keras" else "keras==3.14.*"
+        return "is not a package with its versions", f"as a requirement file has them, such as {example}"
     what = "version" if found.path[-1] == "version" else "name"
     hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
     return f"is not a {what}", hint
+
+
+def _foreign(document: Any) -> str | None:
+    """Return which of a job's frameworks do not ship with Likewise, where one of them may be the mistake."""
+    named = document.get("frameworks") if isinstance(document, dict) else None
+    foreign = [name for name in named if name not in FRAMEWORKS] if isinstance(named, list) else []
+    if not foreign:
+        return None
+    return f"{both(foreign)} {'is' if len(foreign) == 1 else 'are'} no framework that ships with Likewise"
 
 
 def _elsewhere(path: tuple[str, ...]) -> str | None:

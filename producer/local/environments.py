@@ -96,9 +96,12 @@ def find(paths: Paths, environment: WorkerEnvironment, *, adapters: Path = ADAPT
     prefix = f"{environment.framework}-{kind_of(environment.device)}"
     packages = packages_of(environment, adapters, paths.environments)
     if packages is None:
-        meant = did_you_mean(environment.framework, known_frameworks())
+        known = known_frameworks()
+        where = "" if environment.device == "cpu" else f" on {environment.device}"
         raise UsageError(
-            f"no framework {environment.framework!r} for device {environment.device!r} ({meant})"
+            f"{environment.framework} is no framework that Likewise can train in{where} "
+            f"({did_you_mean(environment.framework, known)}); an adapter for another is a package of its "
+            "own, which CONTRIBUTING.md shows"
         )
     python = (sys.version_info[:2], sys.implementation.cache_tag, sys.platform, platform.machine())
     digest = hashlib.sha256(repr((LAYOUT, *python)).encode())

@@ -11,6 +11,7 @@ Importing this package imports nothing else, since `--help` names the formats.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -31,6 +32,9 @@ FORMATS = {
     "png": "likewise.producer.report.picture:write_png",
 }
 """Each format and the function that writes a document to a stream in it."""
+MARK = "Written by Likewise"
+"""What files say of where they come from, in a place that no reader sees."""
+_MARKS = (MARK.encode(), b"table,row,side,seed,value,text", b'"schema_version"', b'"experiment_id"')
 BINARY = ("png",)
 """The formats that are no text."""
 FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)
@@ -47,11 +51,29 @@ def write(document: Document, form: str, stream: TextIO) -> None:
 def write_file(document: Document, path: Path) -> None:
     """Write a document to a file, in the format of its ending. Raises UsageError where that is impossible."""
     form = format_of(path)
+    check_free(path)
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             write(document, form, file)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}").about(path) from None
+
+
+def check_free(path: Path) -> None:
+    """Refuse to write over a file that Likewise has not written. Raises UsageError."""
+    if path.is_file() and not _ours(path):
+        raise UsageError(f"{path} is there already, and Likewise has not written it; name another").about(
+            path
+        )
+
+
+def _ours(path: Path) -> bool:
+    """Return whether a file is a report, which may be written anew; an empty one may, too."""
+    with suppress(OSError), path.open("rb") as file:
+        begin = file.read(4_000)
+        file.seek(max(0, path.stat().st_size - 200))
+        return not begin or any(mark in begin + file.read() for mark in _MARKS)
+    return True  # whoever writes it says why it cannot
 
 
 def format_of(path: Path) -> str:

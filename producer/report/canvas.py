@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from likewise.producer.display import printable
+from likewise.producer.report import MARK
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -114,7 +115,7 @@ class SvgCanvas(Canvas):
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
             f'height="{height:g}" role="img" aria-label={quoteattr(printable(title))} '
             "font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif\">\n"
-            f"<title>{escape(printable(title))}</title>\n"
+            f"<title>{escape(printable(title))}</title>\n<!-- {MARK} -->\n"
             f'<rect width="100%" height="100%" fill="#ffffff"/>\n'
         )
         stream.writelines(f"{element}\n" for element in self._elements)
@@ -163,6 +164,7 @@ class PngCanvas(Canvas):
 
         told = PngInfo()
         told.add_itxt("Title", printable(title))
+        told.add_text("Software", MARK)
         size = (self._image.width * 2 // _FINE, self._image.height * 2 // _FINE)
         self._image.resize(size, reducing_gap=None).save(stream, "PNG", optimize=True, pnginfo=told)
 

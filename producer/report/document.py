@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table as TextTable
 from rich.text import Text
 
@@ -16,6 +17,8 @@ from likewise.producer.display import json_text, printable
 
 if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
+
+_WIDEST = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +74,12 @@ class Document(ABC):
     def to_json(self) -> Any:
         """Return the public JSON document: plain dicts, lists, strings and finite numbers."""
 
-    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+    def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield what a terminal shows, part by part."""
         yield from (Text(printable(sentence)) for sentence in self.sentences)
         for table in self.tables():
             if table.rows:
-                yield text_table(table)
+                yield fitting(table, console)
 
     def page(self) -> Page:
         """Return what its page shows: the sentences and tables, where a document has no page of its own."""
@@ -113,6 +116,22 @@ def titled_parts(document: Document, console: Console) -> Iterator[RenderableTyp
             yield text_table(table)
             yield ""
     yield from (Text(printable(note), style="dim", overflow="fold") for note in document.notes)
+
+
+def fitting(table: Table, console: Console, colours: Mapping[str, str] | None = None) -> RenderableType:
+    """Return a table, or a block a row where its words would not fit beside each other."""
+    shown = text_table(table, colours)
+    needed = Measurement.get(console, console.options.update(width=_WIDEST), shown).minimum
+    if not console.is_terminal or needed <= console.width:
+        return shown
+    lines: list[RenderableType] = []
+    for first, *rest in table.rows:
+        lines.append(Text(printable(first), style="bold", overflow="fold"))
+        for name, cell in zip(table.columns[1:], rest, strict=True):
+            if cell:
+                line = Text(f"  {printable(name)}  ", style="dim", overflow="fold")
+                lines.append(line.append(printable(cell), style=(colours or {}).get(cell, "not dim")))
+    return Group(*lines)
 
 
 def text_table(table: Table, colours: Mapping[str, str] | None = None) -> TextTable:

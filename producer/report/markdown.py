@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from likewise.producer.display import printable, visible
+from likewise.producer.report import MARK
 from likewise.producer.report.document import Document, Table
 from likewise.producer.report.layout import Code, Heading, Page
 
@@ -31,6 +32,7 @@ def _lines(document: Document) -> Iterator[str]:
             yield from _table(table)
     yield from _code(document.page())
     yield from _sentences(document.notes)
+    yield from ("", f"<!-- {MARK} -->")
 
 
 def _code(page: Page) -> Iterator[str]:

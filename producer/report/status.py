@@ -14,7 +14,7 @@ from rich.text import Text
 
 from likewise.producer import display
 from likewise.producer.display import count, printable
-from likewise.producer.report.document import Document, Table, Value, text_table
+from likewise.producer.report.document import Document, Table, Value, fitting, text_table
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ class ListDocument(Document):
             ],
         )
 
-    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+    def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield the table with its verdicts in colours."""
         yield from self.sentences
-        yield from (text_table(table, _VERDICT_COLOURS) for table in self.tables() if table.rows)
+        yield from (fitting(table, console, _VERDICT_COLOURS) for table in self.tables() if table.rows)
 
     def _age(self, one: ListedExperiment) -> str:
         return f"{display.seconds(float(max(round(self.now_s - one.record.submitted_s), 0)))} ago"

@@ -107,6 +107,7 @@ MISTAKES = [
     ),
     ("overrides.torch.loss.reducton=sum", 'overrides.torch.loss.reducton = "sum": unknown field of mse loss (did you mean reduction?)'),
     ("overrides.torch.seeds=2", "overrides.torch.seeds = 2: seeds is the same for every side and cannot be overridden"),
+    ("sides={a: {framework: torch, requirements: [keras=3]}}", 'sides.a.requirements.0 = "keras=3": is not a package with its versions (as a requirement file has them, such as keras==3.14.*)'),
     ("overrides.keras.loss=mae", "overrides.keras: is for a framework that is not in frameworks (tensorflow, torch)"),
     ("overrides.tourch.loss=mae", "overrides.tourch: is for a framework that is not in frameworks (tensorflow, torch) (did you mean torch?)"),
     ("model.layers.ou.units=2", 'model.layers.ou.units: model.layers has no item named "ou" (did you mean out?)'),
@@ -274,3 +275,8 @@ def test_far_too_many_sides_are_one_line(read: Read, refusal: Refusal, names: li
 
     assert "has more than 100 items" in message
     assert len(message) < 500
+
+
+def test_a_framework_that_does_not_ship_is_told_as_what_it_is() -> None:
+    with pytest.raises(JobFileError, match=r"\(jax is no framework that ships with Likewise\)"):
+        read_experiment("article", ["frameworks=[jax]"])

@@ -7,8 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from likewise.producer import live
 from likewise.producer.console import make_console
 from likewise.producer.live import Lane, Lines, Screen, board
+from likewise.producer.output import loudness
 from likewise.producer.runs.follow import Changed, Noticed, Progressed
 from likewise.producer.runs.results import Diverged
 from likewise.shared.ledger.records import ProgressEvent, RunRecord
@@ -115,9 +117,9 @@ def test_many_losses_are_thinned_out():
     assert len(one.losses) <= 400
 
 
-def test_lines_tell_each_state_once():
+def test_lines_tell_each_state_once_where_everything_is_wanted():
     stream = io.StringIO()
-    lines = Lines(["torch"], make_console(stream))
+    lines = Lines(["torch"], make_console(stream), detail="everything")
     for update in [changed(), changed(), changed("leased"), progressed(1, at_s=1), progressed(2, at_s=2),
                    changed("succeeded")]:  # fmt: skip
         lines.apply(update)
@@ -128,6 +130,58 @@ def test_lines_tell_each_state_once():
         "torch: training, epoch 1/100, loss 0.5, 1,234 samples/s",
         "torch: done",
     ]
+
+
+LIFE = [
+    changed(), changed("leased"), progressed(1, at_s=1), progressed(2, at_s=2), changed("succeeded")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"), [("ends", ["torch: done"]), ("problems", [])], ids=["a run", "a follow-up"]
+)
+def test_a_log_is_told_little_of_what_goes_well_and_soon(detail, told):
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream), detail=detail)
+    for update in LIFE:
+        lines.apply(update)
+
+    assert stream.getvalue().splitlines() == told
+
+
+@pytest.mark.parametrize("detail", ["ends", "problems"])
+def test_a_log_is_told_how_far_what_takes_long_is(monkeypatch, detail):
+    monkeypatch.setattr(live, "LINE_EVERY_S", 0.0)
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream), detail=detail)
+    for update in LIFE:
+        lines.apply(update)
+
+    assert "torch: training, epoch 2/100, loss 0.5, 1,234 samples/s" in stream.getvalue()
+
+
+@pytest.mark.parametrize("detail", ["ends", "problems", "everything"])
+def test_what_goes_wrong_is_told_at_once(detail):
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream), detail=detail)
+    for update in [changed("leased"), noticed(), changed("failed")]:
+        lines.apply(update)
+
+    assert stream.getvalue().splitlines()[-2:] == [
+        "torch: waiting: no live worker serves it", "torch: failed",
+    ]  # fmt: skip
+
+
+def test_a_quiet_command_says_nothing_on_the_way_even_on_a_terminal():
+    stream = io.StringIO()
+    token = loudness.set("quiet")
+    try:
+        with board(["torch"], Console(file=stream, force_terminal=True)) as shown:
+            shown.apply(changed("failed"))
+    finally:
+        loudness.reset(token)
+
+    assert stream.getvalue() == ""
 
 
 def test_of_many_runs_it_is_told_how_many_are_done_and_not_each_start():
@@ -145,7 +199,7 @@ def test_of_many_runs_it_is_told_how_many_are_done_and_not_each_start():
     assert one.runs_done is None
 
     stream = io.StringIO()
-    lines = Lines(["torch"], make_console(stream), runs=4)
+    lines = Lines(["torch"], make_console(stream), runs=4, detail="everything")
     for update in [changed_of("run-0", "succeeded"), *map(changed_of, ids[1:])]:
         lines.apply(update)
     assert stream.getvalue().splitlines() == ["torch: training, 1 of 4 runs done"]

@@ -470,6 +470,27 @@ def test_a_file_has_the_format_of_its_ending(tmp_path: Path, form: str) -> None:
     assert path.read_bytes() == data_of(Named(), form)
 
 
+@pytest.mark.parametrize("form", FILE_FORMATS)
+def test_a_report_is_written_anew_and_no_other_file_is(
+    tmp_path: Path, samples: ModuleType, form: str
+) -> None:
+    if form == "png":
+        pytest.importorskip("PIL")
+    document = ComparisonDocument(comparison=samples.article())
+    report_of, other, empty = (tmp_path / f"{name}.{form}" for name in ("report", "other", "empty"))
+    other.write_text("my own notes\n")
+    empty.touch()
+    for _ in range(2):
+        write_file(document, report_of)
+    write_file(document, empty)
+
+    with pytest.raises(UsageError, match="is there already, and Likewise has not written it"):
+        Output.of(None, as_json=False, file=other)
+    with pytest.raises(UsageError, match="is there already"):
+        write_file(document, other)
+    assert other.read_text() == "my own notes\n"
+
+
 def test_another_ending_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     for name in ("page.pdf", "page", "page.terminal", ".html"):
         with pytest.raises(UsageError, match=f"end it in {ENDINGS}"):
