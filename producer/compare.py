@@ -48,8 +48,8 @@ from likewise.producer.verdict.rounding import (
     twin_of,
 )
 from likewise.producer.verdict.side_runs import side_runs
-from likewise.producer.verdict.usefulness import notes as usefulness_notes
 from likewise.producer.verdict.usefulness import usefulness_of
+from likewise.producer.verdict.usefulness_notes import notes as usefulness_notes
 from likewise.producer.wording.alike import Wording, in_one_wording, real_differences
 from likewise.producer.wording.form import Facts
 from likewise.shared.job import Job

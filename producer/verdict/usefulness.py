@@ -14,7 +14,7 @@ The constant of the first rule is the worse of 0 and the mean of the targets, si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import log
@@ -23,9 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.display import both, number
 from likewise.producer.job.resolve import leaves
-from likewise.producer.verdict.models import Note
 from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import (
@@ -79,6 +77,8 @@ class Score:
     """What the constant answer has of that."""
     useless: Bools
     """Whether the constant answer is as good: (seeds,)."""
+    output: str = ""
+    """Which of several outputs it is of: the one on which most seeds are useless."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,12 +105,13 @@ class Usefulness:
 
 
 def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: Load) -> Usefulness:
-    """Return what a side's training came to; without its data, or with several outputs, what losses say."""
+    """Return what a side's training came to; without its data, what its losses alone say."""
     targets, score, loss = None, None, None if isinstance(job.loss, Losses) else job.loss
-    if dataset is not None and loss is not None:
+    if dataset is not None:
         with suppress(LikewiseError):  # the data of an old experiment may be gone
-            targets = arrays(dataset.train.y)
-            score = _score(table, loss, dataset, arrays)
+            targets = None if loss is None else arrays(dataset.train.y)
+            scores = (_score(table, one, dataset, arrays) for one in _outputs(table, job))
+            score = max(filter(None, scores), key=lambda one: one.useless.sum(), default=None)
     far = _far(table, job, targets)
     return Usefulness(
         diverged=_failed_as_diverged(table) | _went_up(table, far) | _grew_unseen(table, loss),
@@ -119,20 +120,6 @@ def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: L
         score=score,
         target=_furthest(targets) if targets is not None and loss and _may_be_scaled(loss) else None,
     )
-
-
-def notes(found: Mapping[str, Usefulness]) -> tuple[Note, ...]:
-    """Return what a reader has to know beside the verdict, the gravest first; `found` is by side."""
-    diverged = {side: one for side, one in found.items() if one.diverged.any()}
-    useless = {side: one.score for side, one in found.items() if side not in diverged and one.useless}
-    found_notes = []
-    if diverged:
-        found_notes.append(Note(code="diverged", text=_diverged(diverged, others=len(found) - len(diverged))))
-    if some := {side: one for side, one in useless.items() if one and not one.classifies}:
-        found_notes.append(Note(code="worse_than_mean", text=_useless(some)))
-    if some := {side: one for side, one in useless.items() if one and one.classifies}:
-        found_notes.append(Note(code="worse_than_commonest", text=_useless(some)))
-    return (*found_notes, *_unscaled(found, [*diverged, *useless]))
 
 
 def _failed_as_diverged(table: SeedTable) -> Bools:
@@ -232,13 +219,41 @@ def _elements(job: Job, targets: NDArray[Any]) -> float:
     return float(samples * (1 if one_a_sample else _width(targets)) * (batch if is_broadcast(loss) else 1))
 
 
-def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Score | None:
+@dataclass(frozen=True, kw_only=True)
+class _Output:
+    """One output: its loss, and its columns among the outputs and among the targets."""
+
+    name: str
+    loss: Loss
+    columns: slice
+    targets: int | slice | None
+
+    def wanted(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return its targets of those of all outputs."""
+        return y if self.targets is None else y[:, self.targets]
+
+
+def _outputs(table: SeedTable, job: Job) -> Iterator[_Output]:
+    """Yield the outputs that the table has numbers of; an only one has no name."""
+    if not isinstance(job.loss, Losses):
+        yield _Output(name="", loss=job.loss, columns=slice(None), targets=None)
+    begin = 0
+    for name, loss in job.losses.items() if table.output_columns else ():
+        columns = slice(*table.output_columns[name])
+        end = begin + (1 if loss.task == "multiclass" else columns.stop - columns.start)
+        targets = begin if loss.task == "multiclass" else slice(begin, end)
+        yield _Output(name=name, loss=loss, columns=columns, targets=targets)
+        begin = end
+
+
+def _score(table: SeedTable, output: _Output, dataset: Dataset, arrays: Load) -> Score | None:
     """Return the score of each seed on the samples compared; None where there is nothing to score."""
+    loss = output.loss
     samples: Samples | None = getattr(dataset, table.outputs_of) if table.outputs_of else None
     outputs = table.outputs() if samples is not None else None
     if samples is None or outputs is None or outputs.ndim != 3 or not outputs.shape[1]:
         return None
-    targets = arrays(samples.y)
+    targets, outputs = output.wanted(arrays(samples.y)), outputs[..., output.columns]
     if len(targets) != outputs.shape[1]:
         return None
     with np.errstate(all="ignore"):
@@ -246,7 +261,7 @@ def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Scor
             case CosineSimilarity():
                 return None
             case MulticlassLoss() | BinaryLoss():
-                found = _classes_right(loss, outputs, targets, arrays(dataset.train.y))
+                found = _classes_right(loss, outputs, targets, output.wanted(arrays(dataset.train.y)))
             case _:
                 found = _variance_explained(loss, outputs.astype(np.float64), targets.astype(np.float64))
     if found is None:
@@ -258,6 +273,7 @@ def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Scor
         values=values,
         constant=constant,
         useless=useless & table.succeeded,
+        output=output.name,
     )
 
 
@@ -322,77 +338,3 @@ def _furthest(targets: NDArray[Any]) -> tuple[float, float]:
     means, spreads = wanted.mean(axis=0), wanted.std(axis=0)
     worst = int(np.argmax(np.maximum(np.abs(means), spreads)))
     return float(means[worst]), float(spreads[worst])
-
-
-def _diverged(found: Mapping[str, Usefulness], *, others: int) -> str:
-    """Say who diverged, how far, and what a verdict is worth then."""
-    seeds = [
-        "" if one.diverged.all() else f" on {one.diverged.sum():,} of {len(one.diverged):,} seeds"
-        for one in found.values()
-    ]
-    alike = len(set(seeds)) == 1
-    names = both([name if alike else f"{name}{share}" for name, share in zip(found, seeds, strict=True)])
-    sentence = f"{names} diverged{seeds[0] if alike else ''}"
-    ends = [end for one in found.values() if (end := _furthest_out(one)) is not None]
-    if ends:
-        last, far = max(ends, key=lambda end: end[1])
-        sentence = f"{sentence}, to a loss of {last:.2g}, which is {far:.2g} times that of a constant answer"
-    if others:
-        return f"{sentence}: no number of such a training can be held against another's."
-    return (
-        f"{sentence}: numbers that grow without bound show neither that the sides compute the same nor that "
-        "they do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale."
-    )
-
-
-def _furthest_out(one: Usefulness) -> tuple[float, float] | None:
-    """Return the last loss of the seed that is furthest out of scale, and how far; None without any."""
-    finished = np.flatnonzero(one.diverged & np.isfinite(one.far))
-    if not len(finished):
-        return None
-    worst = int(finished[np.argmax(one.far[finished])])
-    return float(one.last[worst]), float(one.far[worst])
-
-
-def _useless(found: Mapping[str, Score]) -> str:
-    """Say who ended no better than a constant answer, and by what number."""
-    first = next(iter(found.values()))
-    part = "training" if first.part == "train" else first.part
-    names = f"{both(list(found))} {'is' if len(found) == 1 else 'are'}"
-    write = _percent if first.classifies else _signed
-    middles = both(
-        list(dict.fromkeys(write(float(np.median(one.values[one.useless]))) for one in found.values()))
-    )
-    over = ", medians over seeds" if len(first.values) > 1 else ""
-    if first.classifies:
-        return (
-            f"{names} no better than always saying the commonest class: that would be right for "
-            f"{_percent(first.constant)} of the {part} samples, and they are for {middles}{over}."
-        )
-    return (
-        f"{names} no better than predicting the mean of the targets: r2 of the {part} samples is "
-        f"{middles}{over}, and that of the mean is 0."
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.3g} %"
-
-
-def _signed(value: float) -> str:
-    return number(value).replace("-", "\N{MINUS SIGN}", 1) if value < 0 else number(value)
-
-
-def _unscaled(found: Mapping[str, Usefulness], sides: Iterable[str]) -> Sequence[Note]:
-    """Say where a target's scale may be why nothing was learnt."""
-    for side in sides:
-        target = found[side].target
-        if target is not None and max(abs(target[0]), target[1]) > LARGE_TARGET:
-            mean, spread = map(_signed, target)
-            text = (
-                f"The target is not scaled: its mean is {mean} and its standard deviation {spread}, while "
-                "the outputs of a model begin near 0. Train on the target less its mean, divided by its "
-                "standard deviation, and undo that afterwards."
-            )
-            return [Note(code="target_not_scaled", text=text)]
-    return []

@@ -100,4 +100,6 @@ def test_an_observed_step_has_each_output_as_a_layer_and_then_all_of_them(kit: A
 
     assert list(seen.layers) == ["trunk", "kind", "flags", "size", "outputs"]
     assert seen.loss == pytest.approx(heads.loss(heads.weights, rows), rel=1e-12)
+    assert list(seen.terms) == ["size", "kind", "flags"]
+    assert sum(seen.terms.values()) == pytest.approx(seen.loss, rel=1e-12)
     np.testing.assert_allclose(seen.layers["outputs"], heads.outputs(heads.weights, rows), rtol=1e-12)

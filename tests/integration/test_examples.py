@@ -24,7 +24,9 @@ def compare(likewise):
     return run
 
 
-@pytest.mark.parametrize("name", sorted(set(example_names()) - {"article", "digits", "naive_port"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(example_names()) - {"article", "digits", "naive_port", "two_heads"})
+)
 def test_an_example_gives_the_same_in_every_framework(compare, name):
     document = compare(name)
 
@@ -38,6 +40,20 @@ def test_the_digits_are_read_by_both_frameworks_alike(compare):
     assert document["verdict"] == "agree", document["reasons"]
     for seeds in document["runs"].values():
         assert seeds[0]["metrics"]["test"]["accuracy"] >= 0.95
+
+
+def test_two_heads_agree_and_are_told_apart_by_name(compare):
+    document = compare("two_heads")
+
+    assert document["verdict"] == "agree", document["reasons"]
+    for (seed,) in document["runs"].values():
+        assert {name: len(rows[0]) for name, rows in seed["predictions"].items()} == {"rooms": 9, "price": 1}
+        assert {name: len(rows) for name, rows in seed["outputs"].items()} == {"rooms": 30, "price": 30}
+        metrics = seed["metrics"]["train"]
+        assert list(metrics) == ["rooms.accuracy", "rooms.loss", "price.mae", "price.r2", "price.loss"]
+        assert seed["final_loss"] == pytest.approx(
+            metrics["rooms.loss"] + 0.2 * metrics["price.loss"], rel=0.1
+        )
 
 
 def test_the_article_is_not_like_for_like(compare):

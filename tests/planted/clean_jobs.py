@@ -29,7 +29,7 @@ def clean_job(number: int) -> Document:
     features, classes = int(draw.choice([4, 6, 12, 16, 36])), int(draw.integers(2, 5))
     two = task == "classification" and classes == 2 and _coin(draw)
     units = 1 if task == "regression" or two else classes
-    return {
+    document: Document = {
         "name": f"clean-{number}",
         "data": {
             "type": "synthetic", "kind": task, "samples": int(draw.integers(17, 40)), "features": features,
@@ -48,6 +48,40 @@ def clean_job(number: int) -> Document:
             **_gathering(draw),
         },
     }  # fmt: skip
+    return _two_heads(draw, document) if number % 12 == 4 else document  # none that is written in two ways
+
+
+def _two_heads(draw: Draw, document: Document) -> Document:
+    """The job with two inputs beside each other and two outputs, on samples of its own."""
+    data, body = document["data"], document["model"]["layers"][:-1]
+    samples, features = data["samples"], data["features"]
+    x = draw.standard_normal((samples, features + 2)).round(3)
+    kinds, sizes = draw.integers(0, 3, samples), draw.standard_normal(samples).round(3)
+    inputs = [
+        {"type": "input", "name": "beside", "shape": [2]},
+        {"type": "input", "name": "row", "shape": [features]},
+    ]
+    heads = [
+        {"type": "dense", "units": 4, "activation": "tanh", "name": "trunk"},
+        {"type": "concatenate", "inputs": ["beside", "trunk"], "name": "both"},
+        {"type": "dense", "units": 3, "name": "kind", "inputs": ["both"]},
+        {"type": "dense", "units": 1, "name": "size", "inputs": ["both"]},
+    ]
+    weight, reduction = float(draw.choice([0.2, 1.0, 3.0])), _reduction(draw)
+    return document | {
+        "data": {
+            "type": "inline",
+            "x": {"row": x[:, 2:].tolist(), "beside": x[:, :2].tolist()},
+            "y": {"kind": kinds.tolist(), "size": sizes.tolist()},
+            "split": data["split"],
+            "standardize": ["row"] if data["standardize"] else False,
+        },
+        "model": {"layers": [*inputs, *body, *heads], "outputs": ["size", "kind"]},
+        "loss": {
+            "kind": {"type": "categorical_crossentropy", "reduction": reduction},
+            "size": {"type": str(draw.choice(_REGRESSION)), "weight": weight},
+        },
+    }
 
 
 def _body(draw: Draw, features: int) -> list[Document]:

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likewise.producer.display import sparkline
-from likewise.producer.verdict.gaps import array_gaps, loss_gaps
+from likewise.producer.verdict.gaps import array_gaps, loss_gaps, measured
 from likewise.producer.verdict.side_runs import spread
+from likewise.shared.results.run_result import Hashes
+from likewise.shared.results.seed_table import SeedTable
+from tests.listed import Seed
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.lists(finite, min_size=1, max_size=20)
@@ -87,3 +90,21 @@ def test_a_spread_lies_within_its_range_and_is_finite_or_missing(values):
 @given(st.lists(finite, max_size=60), st.integers(1, 40))
 def test_a_sparkline_is_never_wider_than_asked(values, width):
     assert len(sparkline(values, width)) == min(width, len(values))
+
+
+def test_each_of_several_outputs_has_a_scale_of_its_own(samples):
+    def table(small):
+        outputs = samples.STORE.put(np.array([[1e6, 1.0], [2e6, small]]))
+        one = Seed(
+            seed=0, epochs=1, losses=(1.0,), final_loss=1.0, outputs=outputs, outputs_of="train",
+            weights={"layers.0.kernel": samples.STORE.put(np.ones((1, 1)))},
+            hashes=Hashes(initial_weights="a" * 64, batches="b" * 64),
+        )  # fmt: skip
+        made = SeedTable.of(samples.result("torch", [one]), [0], arrays=samples.STORE.get)
+        made.output_columns = {"price": (0, 1), "kind": (1, 2)}
+        return made
+
+    (gaps,) = measured(table(2.0), table(2.5)).gaps
+    (outputs,) = (gap for gap in gaps if gap.measure == "outputs")
+
+    assert (outputs.relative, outputs.where) == (0.25, "row 2 of kind")  # and not 0.5 of 2,000,000

@@ -11,7 +11,10 @@ from likewise.producer.compare import Background, compare
 from likewise.producer.job.resolve import resolve
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.document import write_terminal
+from likewise.producer.verdict.usefulness import usefulness_of
+from likewise.producer.verdict.usefulness_notes import notes
 from likewise.shared.results.run_result import Hashes
+from likewise.shared.results.seed_table import SeedTable
 from likewise.shared.run import Dataset, Samples
 from tests.listed import Seed
 
@@ -226,3 +229,40 @@ def test_counts_are_not_told_to_be_scaled(held):
     found = held(*alike(np.zeros((60, 1)), [-5.0, -6.0]), targets=counts, loss="poisson")
 
     assert codes(found) == ["worse_than_mean"]
+
+
+TWO_OUTPUTS = {
+    "model": {
+        "layers": [
+            {"type": "dense", "units": 2, "name": "kind", "inputs": ["input"]},
+            {"type": "dense", "units": 1, "name": "size", "inputs": ["input"]},
+        ],
+        "outputs": ["kind", "size"],
+    },
+    "loss": {"kind": "categorical_crossentropy", "size": "mse"},
+    "data": {"type": "inline", "x": [0.0, 1.0], "y": {"kind": [0, 1], "size": [0.0, 1.0]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"), [("kind", "always saying the commonest class"), ("size", "the mean")]
+)
+def test_each_of_several_outputs_is_held_against_a_constant_answer(samples, spoiled, said):
+    kinds = (X[:, :1] > 0).astype(np.float64)
+    good = {"kind": np.concatenate([1 - kinds, kinds], axis=1), "size": LINE + 0.01}
+    bad = {"kind": np.tile([0.5, 0.2], (60, 1)), "size": np.full((60, 1), LINE.mean())}
+    outputs = np.concatenate([(bad if name == spoiled else good)[name] for name in good], axis=1)
+    table = SeedTable.of(
+        samples.result("torch", [seed(samples, 0, outputs, [3.0, 1.0])]), [0], arrays=samples.STORE.get
+    )
+    table.output_columns = {"kind": (0, 2), "size": (2, 3)}
+    part = Samples(x=samples.STORE.put(X), y=samples.STORE.put(np.concatenate([kinds, LINE], axis=1)))
+    job = resolve(samples.experiment(predict=None, **TWO_OUTPUTS))["torch"]
+
+    found = usefulness_of(table, job, Dataset(task="several", train=part, test=part), samples.STORE.get)
+    (note,) = notes({"torch": found})
+
+    assert found.score is not None
+    assert found.score.output == spoiled
+    assert note.text.startswith(f"Of the output {spoiled}, torch is no better than")
+    assert said in note.text
