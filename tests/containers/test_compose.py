@@ -237,9 +237,29 @@ def test_bench_times_each_run_alone_on_the_host_that_the_containers_share(starte
     assert "TORCH_PACKAGES=g++" in told
 
 
+def test_gpu_workers_join_a_redis_that_runs_elsewhere(engine: Engine) -> None:
+    names = (
+        "docker-compose.gpu.yml",
+        "deploy/compose.external-redis.yml",
+        "deploy/compose.gpu-external-redis.yml",
+    )
+    variables = {
+        "LIKEWISE_REDIS_URL": "rediss://redis.example:6379/0",
+        "REDIS_WORKER_PASSWORD_FILE": "/dev/null",
+        "REDIS_PRODUCER_PASSWORD_FILE": "/dev/null",
+    }
+    joined = Compose(engine, "likewise-test-gpu", ("docker-compose.yml", *names), variables)
+    services = json.loads(joined("config", "--format", "json").stdout)["services"]
+    assert "redis" not in services
+    for name in ("worker-tf-gpu", "worker-torch-gpu"):
+        assert services[name]["environment"]["LIKEWISE_REDIS_URL"] == variables["LIKEWISE_REDIS_URL"]
+        assert services[name]["environment"]["LIKEWISE_DEVICE"] == "cuda"
+        assert not services[name].get("depends_on")
+
+
 def test_the_gpu_file_adds_workers_of_the_gpu_variant_and_keeps_the_others(engine: Engine) -> None:
     gpu = Compose(engine, "likewise-test-gpu", ("docker-compose.yml", "docker-compose.gpu.yml"))
-    services = json.loads(gpu("config", "--format", "json").stdout)["services"]
+    services = json.loads(gpu("--profile", "*", "config", "--format", "json").stdout)["services"]
     for name in ("worker-tf", "worker-torch"):
         assert services[name]["image"].endswith(":cpu")
         assert "deploy" not in services[name]
