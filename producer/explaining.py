@@ -114,7 +114,8 @@ def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str
         f"{count(len(whole.seeds), 'seed')} each tell what each does"
     )
     if not settings:
-        sentence = f"no setting differs: {count(len(whole.seeds), 'seed')} tell whether they end alike"
+        seeds = count(len(whole.seeds), "seed")
+        sentence = f"no setting differs in what is computed: {seeds} tell whether they end alike"
     if all(one.ended for one in standing.submitted):
         return sentence
     return f"{sentence}; the job itself is trained first, which tells how long that takes"

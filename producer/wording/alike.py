@@ -133,7 +133,12 @@ RULES = (
     ),
     *(
         Rule(says="no average of the weights is kept", apply=training.idle(path, training.keeps_no_average))
-        for path in ("optimizer.ema_momentum", "optimizer.ema_start", "optimizer.ema_use")
+        for path in (
+            "optimizer.ema_momentum",
+            "optimizer.ema_start",
+            "optimizer.ema_use",
+            "optimizer.ema_buffers",
+        )
     ),
     Rule(
         says="no layer tells training from evaluation",

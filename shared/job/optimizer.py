@@ -91,6 +91,9 @@ class _Optimizer(Frozen):
     AveragedModel), at the initial weights (a copy of the model), or at 0, divided by 1 − momentumᵗ."""
     ema_use: Literal["end", "evaluation"] = "end"
     """Whether the average is the result at the end alone (Keras), or every evaluation uses it, too."""
+    ema_buffers: bool = False
+    """Whether batch norm's moving statistics are averaged with the weights, as by timm's ModelEma and
+    PyTorch's AveragedModel with use_buffers, or are the current ones beside the average, as in Keras."""
 
     @model_validator(mode="after")
     def _one_way_to_group(self) -> _Optimizer:

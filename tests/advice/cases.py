@@ -229,6 +229,7 @@ OPTIMIZERS: dict[str, list[Any]] = {
     "ema_momentum": [0.5],
     "ema_start": ["initial_weights", "corrected"],
     "ema_use": [],
+    "ema_buffers": [],
     "exclude_from_weight_decay": [["bias"], ["hidden"], ["head.bias"]],
     "include_in_weight_decay": [["kernel"], ["head"]],
 }
@@ -871,7 +872,7 @@ NO_LINE = {
 
 
 NO_LINE |= {"layer.position_embedding.sequence_length"}  # rows that no step meets
-NO_LINE |= {f"optimizer.{word}.ema_use" for word in members(Optimizer)}
+NO_LINE |= {f"optimizer.{word}.{name}" for word in members(Optimizer) for name in ("ema_use", "ema_buffers")}
 
 
 def every_field() -> Iterator[str]:

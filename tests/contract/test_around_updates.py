@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from likewise.shared.job.training import BatchPlan, accumulated
+from likewise.shared.program import compile_job
 from likewise.worker.adapters.trainer import EnsembleBlock
 
 STEPS = 40
@@ -121,6 +122,50 @@ def test_the_average_of_the_weights_follows_the_formula(
     close(resumed.weights(), average)
     resumed.swap_average()
     close(resumed.weights(), trained)
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_moving_statistics_are_averaged_where_that_is_asked(kit: Any, averaged: bool, execution: str) -> None:
+    optimizer = ADAM | {"use_ema": True, "ema_momentum": 0.8, "ema_buffers": averaged}
+    layers = [{"type": "batch_norm", "momentum": 0.5, "name": "norm"}, {"type": "dense", "units": 2}]
+    job = kit.job(layers=layers, optimizer=optimizer, execution=execution, training={"epochs": STEPS})
+    x, y, _ = kit.problem(kit.job())
+    weights = {one.name: np.ones(one.shape) for one in compile_job(job, (3,)).weights}
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
+    block, average = kit.block(6), None
+    for step in range(6):
+        trainer.train(block.part(step, step + 1))
+        now = trainer.weights()["norm.moving_mean"]
+        average = now if average is None else average + (1 - 0.8) * (now - average)
+    trainer.swap_average()
+    np.testing.assert_allclose(
+        trainer.weights()["norm.moving_mean"], average if averaged else now, rtol=1e-12
+    )
+    trainer.swap_average()
+    np.testing.assert_array_equal(trainer.weights()["norm.moving_mean"], now)
+
+
+def test_members_average_moving_statistics_as_alone(kit: Any) -> None:
+    optimizer = ADAM | {"use_ema": True, "ema_momentum": 0.8, "ema_buffers": True}
+    layers = [{"type": "batch_norm", "momentum": 0.5, "name": "norm"}, {"type": "dense", "units": 2}]
+    job = kit.job(layers=layers, optimizer=optimizer, training={"epochs": STEPS})
+    x, y, _ = kit.problem(kit.job())
+    weights = {one.name: np.ones(one.shape) for one in compile_job(job, (3,)).weights}
+    alone = kit.trainer(job, weights=weights, x=x, y=y)
+    stacked = {name: np.stack([array, array]) for name, array in weights.items()}
+    ensemble = kit.ensemble(job, optimizers=[job.optimizer] * 2, weights=stacked, x=x, y=y)
+    block = kit.block(6)
+    alone.train(block)
+    ensemble.train(
+        EnsembleBlock(
+            indices=block.indices, learning_rates=np.stack([block.learning_rates] * 2), first_step=0
+        )
+    )
+    alone.swap_average()
+    ensemble.swap_average()
+    for name, array in ensemble.weights().items():
+        np.testing.assert_allclose(array[1], alone.weights()[name], rtol=1e-12, atol=1e-14)
 
 
 def test_members_gather_and_average_as_alone(kit: Any) -> None:

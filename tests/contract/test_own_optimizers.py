@@ -64,7 +64,7 @@ CLIPPINGS: list[dict[str, Any]] = [{"clip_norm": 0.5}, {"global_clip_norm": 0.5}
 def fixed(name: str) -> set[str]:
     """What neither framework leaves to choose in its own optimizer, or what stands around its update."""
     around = {"exclude_from_weight_decay", "include_in_weight_decay"}
-    around |= {"use_ema", "ema_momentum", "ema_start", "ema_use"}
+    around |= {"use_ema", "ema_momentum", "ema_start", "ema_use", "ema_buffers"}
     return {"bias_correction"} | around | (set() if name == "Adagrad" else {"initial_accumulator_value"})
 
 

@@ -218,6 +218,12 @@ GATHERED, AVERAGE = "gathered", "average"
 moving average of the weights, which starts as they do."""
 
 
+def averaged_buffers(program: ProgramSpec, optimizer: Optimizer) -> dict[str, str]:
+    """Return the slot that has the average of each moving statistic, by the weight's name; empty of none."""
+    averages = optimizer.use_ema and optimizer.ema_buffers
+    return {one.name: f"{AVERAGE} of {one.name}" for one in program.weights if averages and one.moving}
+
+
 def gathers(training: Training) -> bool:
     """Return whether several batches make one update."""
     return training.gradient_accumulation_steps > 1

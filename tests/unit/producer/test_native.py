@@ -202,7 +202,7 @@ NO_DEFAULT = {
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
     "weight",  # of one of several losses; 1 in both
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
-    "use_ema", "ema_momentum", "ema_start", "ema_use",
+    "use_ema", "ema_momentum", "ema_start", "ema_use", "ema_buffers",
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
     *(f"layer.average_pooling{axes}d.pool_size" for axes in (1, 2, 3)),
     *(f"layer.locally_connected{axes}d.{field}" for axes in (1, 2) for field in (  # in neither framework

@@ -27,6 +27,7 @@ from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.constants import (
     AVERAGE,
     GATHERED,
+    averaged_buffers,
     constants_by_weight,
     fixed_constants,
     gathers,
@@ -38,7 +39,14 @@ from likewise.worker.adapters.tensorflow_adapter.constraints import constrained
 from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
 from likewise.worker.adapters.tensorflow_adapter.model import Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, penalized, update
-from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps, Tensor, filled
+from likewise.worker.adapters.tensorflow_adapter.state import (
+    LoopState,
+    Samples,
+    Steps,
+    Tensor,
+    filled,
+    followed,
+)
 from likewise.worker.adapters.trainer import Marks, Weights
 
 
@@ -89,6 +97,7 @@ class Program:
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
         self._beside = [GATHERED] * gathers(job.training) + [AVERAGE] * job.optimizer.use_ema
+        self._averaged = averaged_buffers(program, job.optimizer)
         self._by_weight = {
             name: self._spread(numbers, job.precision)
             for name, numbers in constants_by_weight(program, job.optimizer).items()
@@ -144,7 +153,8 @@ class Program:
         return LoopState(
             trained=values,
             moved={name: specs[name] for name in self.network.program.state},
-            slots=dict.fromkeys([*slot_starts(job.optimizer), *self._beside], values),
+            slots=dict.fromkeys([*slot_starts(job.optimizer), *self._beside], values)
+            | {slot: specs[name] for name, slot in self._averaged.items()},
         )
 
     def _steps_spec(self, job: Job, indices_rank: int) -> Steps:
@@ -169,7 +179,8 @@ class Program:
             trained=trained,
             moved={name: tf.constant(weights[name]) for name in self.network.program.state},
             slots={letter: filled(trained, start) for letter, start in starts.items()}
-            | {name: trained if name == AVERAGE else tf.zeros_like(trained) for name in self._beside},
+            | {name: trained if name == AVERAGE else tf.zeros_like(trained) for name in self._beside}
+            | {slot: tf.constant(weights[name]) for name, slot in self._averaged.items()},
         )
 
     def weights(self, state: LoopState) -> dict[str, Tensor]:
@@ -227,6 +238,7 @@ class Program:
             whole, gradient = penalized(loss, _flat(gradients), state.trained, self._by_weight)
             gradients, reported = self._apart(gradient), whole if self._reports_penalty else loss
         values, slots = self._stepped(state, gradients, constants | self._by_weight)
+        slots |= followed(state, moved, self._averaged, constants)
         return LoopState(self._constrained(values), moved, slots), reported
 
     def _constrained(self, values: Tensor) -> Tensor:
@@ -243,7 +255,8 @@ class Program:
 
         The gradients are gathered first, and the update is done where their group is complete.
         """
-        own = {name: slot for name, slot in state.slots.items() if name not in self._beside}
+        others = {*self._beside, *self._averaged.values()}
+        own = {name: slot for name, slot in state.slots.items() if name not in others}
         beside = {}
         if GATHERED in self._beside:
             gathered = constants["keeps"] * state.slots[GATHERED] + constants["shares"] * _flat(gradients)
@@ -264,7 +277,7 @@ class Program:
             values = tf.where(applies, values, state.trained)
             slots = {name: tf.where(applies, slot, state.slots[name]) for name, slot in slots.items()}
         slots |= beside
-        return values, {name: slots[name] for name in state.slots}
+        return values, {name: slots[name] for name in state.slots if name in slots}
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,8 +69,28 @@ def filled(values: Tensor, start: Any) -> Tensor:
 
 def exchanged(state: LoopState) -> LoopState:
     """Return the state with the trained weights and their average exchanged."""
-    slots = state.slots | {AVERAGE: state.trained}
-    return state._replace(trained=state.slots[AVERAGE], slots=slots)
+    slots, moved = state.slots | {AVERAGE: state.trained}, dict(state.moved)
+    for name, statistic in state.moved.items():
+        slot = f"{AVERAGE} of {name}"
+        if slot in slots:
+            slots[slot], moved[name] = statistic, state.slots[slot]
+    return LoopState(trained=state.slots[AVERAGE], moved=moved, slots=slots)
+
+
+def followed(
+    state: LoopState,
+    moved: dict[str, Tensor],
+    averaged: Mapping[str, str],
+    constants: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Return the averages of moved statistics after an update, by slot; `averaged` has the slots."""
+    found = {}
+    for name, slot in averaged.items():
+        share = constants["ema_share"]
+        if "applies" in constants:
+            share *= tf.cast(constants["applies"] > 0, share.dtype)
+        found[slot] = state.slots[slot] + share * (moved[name] - state.slots[slot])
+    return found
 
 
 def copied(state: LoopState) -> State:

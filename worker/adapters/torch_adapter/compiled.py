@@ -27,7 +27,7 @@ from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.torch_adapter.execution import compiled
 from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
+from likewise.worker.adapters.torch_adapter.optimizers import follow_buffers, penalized, stepped
 from likewise.worker.adapters.torch_adapter.training import Around, TorchTrainer, read_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Marks, Trainer
@@ -50,7 +50,7 @@ def pure_step(
     """Return an update without side effects: (state, given, fixed) → (state after, loss before)."""
     loss_of = total_loss(job.losses, network.program)
     optimizer = structure(job.optimizer)
-    around = Around.of(job, network, layout)
+    around = Around.of(job, network, layout, {})
     names = [name for name, _ in network.named_parameters()]
 
     def step(state: LoopState, given: Given, fixed: Constants) -> tuple[LoopState, Tensor]:
@@ -75,6 +75,8 @@ def pure_step(
                 pieces=layout.pieces,
             )
             around.constrain(after["weights"])
+            constants = {**fixed, **given["changing"]}
+            follow_buffers(after["slots"], after["buffers"], around.averaged, constants)
         return after, loss
 
     return step

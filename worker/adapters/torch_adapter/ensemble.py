@@ -115,6 +115,8 @@ class TorchEnsemble(EnsembleTrainer):
         self._slots = {
             name: self._column(start).expand_as(self._flat).clone() for name, start in starts.items()
         } | slots_beside(job, self._flat)
+        self._averaged = network.averaged(job.optimizer)
+        self._slots |= {slot: self._buffers[name].clone() for name, slot in self._averaged.items()}
         fixed = member_fixed_constants(optimizers)
         self._flat_update = FlatUpdate(
             structure(optimizers[0]),
@@ -123,7 +125,7 @@ class TorchEnsemble(EnsembleTrainer):
             slots=self._slots,
             fixed={name: self._column(values) for name, values in fixed.items()}
             | constants_of_weights(network, optimizers[0], layout=layout, like=self._flat),
-            around=Around.of(job, network, layout),
+            around=Around.of(job, network, layout, self._buffers),
         )
 
     def _zeros(self, *shape: int) -> Tensor:
@@ -225,6 +227,8 @@ class TorchEnsemble(EnsembleTrainer):
     def swap_average(self) -> None:
         """Exchange every member's weights and their average."""
         exchange(self._flat, self._slots[AVERAGE])
+        for name, slot in self._averaged.items():
+            exchange(self._buffers[name], self._slots[slot])
 
     def weights(self) -> Weights:
         """Return a copy of the members' weights, stacked."""

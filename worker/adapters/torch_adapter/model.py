@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from likewise.shared.job import Job
+from likewise.shared.job import Job, Optimizer
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights, with_penalty
+from likewise.worker.adapters.constants import averaged_buffers
 from likewise.worker.adapters.torch_adapter.layers import torch_layer
 from likewise.worker.adapters.torch_adapter.losses import loss_terms
 from likewise.worker.adapters.torch_adapter.normalization import BatchNormalization
@@ -93,6 +94,12 @@ class Network(nn.Module):  # type: ignore[misc]
             for name, place in self.stored.items()
             if place.parameter in of
         }
+
+    def averaged(self, optimizer: Optimizer) -> dict[str, str]:
+        """Return the slot that has the average of each buffer that is averaged, by the buffer's name."""
+        own = {id(buffer): name for name, buffer in self.named_buffers()}
+        slots = averaged_buffers(self.program, optimizer)
+        return {own[id(self.stored[name].parameter)]: slot for name, slot in slots.items()}
 
     @property
     def trained(self) -> list[str]:

@@ -87,7 +87,7 @@ def stepped(
 ) -> None:
     """Gather a batch's gradient, update where its group is complete, and average the weights."""
     c = constants
-    own = {name: slot for name, slot in slots.items() if name not in (GATHERED, AVERAGE)}
+    own = {name: slot for name, slot in slots.items() if name != GATHERED and not name.startswith(AVERAGE)}
     before: list[Tensor] = []
     changing = [weights, *own.values(), *([slots[AVERAGE]] if AVERAGE in slots else [])]
     if GATHERED in slots:
@@ -111,6 +111,17 @@ def penalized(loss: Tensor, gradient: Tensor, weights: Tensor, constants: Consta
     size = constants["l1"] * weights.abs()
     penalty = (part * weights + size).sum(dim=-1)
     return loss + penalty, gradient + (part + part + constants["l1"] * weights.sign())
+
+
+def follow_buffers(
+    slots: Slots, buffers: Mapping[str, Tensor], averaged: Mapping[str, str], constants: Constants
+) -> None:
+    """Move the averages of the layers' buffers after an update; `averaged` has their slots, by buffer."""
+    for name, slot in averaged.items():
+        share = constants["ema_share"]
+        if "applies" in constants:
+            share = share * (constants["applies"] > 0)
+        _follow(slots[slot], buffers[name], share)
 
 
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:

@@ -29,7 +29,7 @@ from likewise.worker.adapters.constants import (
 from likewise.worker.adapters.torch_adapter.constraints import Constrain, constrain_of
 from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
+from likewise.worker.adapters.torch_adapter.optimizers import follow_buffers, penalized, stepped
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
 
@@ -55,6 +55,9 @@ class TorchTrainer(Trainer):
         self.slots = {
             name: torch.full_like(self.flat, start) for name, start in slot_starts(job.optimizer).items()
         } | slots_beside(job, self.flat)
+        buffers = dict(network.named_buffers())
+        self._averaged = network.averaged(job.optimizer)
+        self.slots |= {slot: buffers[name].clone() for name, slot in self._averaged.items()}
         self.fixed = {
             name: torch.tensor(value, dtype=self.dtype, device=self.device)
             for name, value in fixed_constants(job.optimizer).items()
@@ -68,7 +71,7 @@ class TorchTrainer(Trainer):
             weights=self.flat,
             slots=self.slots,
             fixed=self.fixed,
-            around=Around.of(job, network, self.layout),
+            around=Around.of(job, network, self.layout, buffers),
         )
         self._all_samples: Sequence[Tensor] = ()
 
@@ -163,6 +166,9 @@ class TorchTrainer(Trainer):
     def swap_average(self) -> None:
         """Exchange the trained weights and their average (see `Trainer.swap_average`)."""
         exchange(self.flat, self.slots[AVERAGE])
+        buffers = dict(self.network.named_buffers())
+        for name, slot in self._averaged.items():
+            exchange(buffers[name], self.slots[slot])
 
     def weights(self) -> Weights:
         """Return a copy of the current weights."""
@@ -234,11 +240,16 @@ class Around:
     """Keeps the weights (…, values) within their bounds, in place."""
     reports_penalty: bool
     """Whether the loss that is reported has the regularizers' penalty in it."""
+    averaged: Mapping[str, str]
+    """The slot that has the average of a buffer, by the buffer's name."""
+    buffers: Mapping[str, Tensor]
+    """The layers' buffers, by name."""
 
     @classmethod
-    def of(cls, job: Job, network: Network, layout: Layout) -> Around:
-        """Return it for a job's network, whose weights lie as `layout` says."""
-        return cls(constrain_of(network, layout), job.training.report_penalty)
+    def of(cls, job: Job, network: Network, layout: Layout, buffers: Mapping[str, Tensor]) -> Around:
+        """Return it for a job's network, whose weights lie as `layout` says, and its buffers."""
+        averaged = network.averaged(job.optimizer)
+        return cls(constrain_of(network, layout), job.training.report_penalty, averaged, buffers)
 
 
 class FlatUpdate:
@@ -306,6 +317,7 @@ class FlatUpdate:
                 pieces=self._layout.pieces,
             )
             self._around.constrain(self._weights)
+            follow_buffers(self._slots, self._around.buffers, self._around.averaged, self._fixed | constants)
         return losses.detach()
 
 
