@@ -8,7 +8,7 @@ alone prove nothing: `producer.port.ladder` proves each pair by values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -35,13 +35,17 @@ class Seen:
     settings: Mapping[str, Any]
     slots: Mapping[str, Mapping[str, Any]]
     line: str | None
+    owner: str = ""
+    """The path of the user's module that it is a part of, where it is one."""
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> Seen:
         """Return one of the modules of a `describe`."""
-        return cls(
-            **{name: described[name] for name in ("path", "kind", "type", "settings", "slots", "line")}
-        )
+        return cls(**{one.name: described[one.name] for one in fields(cls)})
+
+    def own_name(self, slot: str) -> str:
+        """Return a weight's name in the user's program."""
+        return f"{self.owner or self.path}.{self.slots[slot]['own']}"
 
     def shape(self, slot: str) -> tuple[int, ...] | None:
         """Return a weight's shape in the common layout."""
@@ -57,7 +61,7 @@ class Seen:
     @property
     def weight_names(self) -> list[str]:
         """Return its weights' own names."""
-        return [f"{self.path}.{slot['own']}" for slot in self.slots.values()]
+        return [self.own_name(slot) for slot in self.slots]
 
     @property
     def size(self) -> int:

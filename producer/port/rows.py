@@ -32,14 +32,14 @@ def rows_of(pairing: Pairing) -> tuple[WeightRow, ...]:
     for side, several in sides:
         rows += [
             WeightRow(
-                names={side.label: f"{one.path}.{slot['own']}"},
+                names={side.label: one.own_name(name)},
                 shapes={side.label: tuple(slot["shape"])},
                 transform="",
                 status="unused",
                 why="no module of the other program fits",
             )
             for one in several
-            for slot in one.slots.values()
+            for name, slot in one.slots.items()
         ]
     return tuple(rows)
 
@@ -47,7 +47,7 @@ def rows_of(pairing: Pairing) -> tuple[WeightRow, ...]:
 def _row(pairing: Pairing, pair: Pair, name: str, step: PairStep | None) -> WeightRow:
     sides: Mapping[str, Seen] = {pairing.reference.label: pair.reference, pairing.other.label: pair.other}
     slots = {label: seen.slots[name] for label, seen in sides.items() if name in seen.slots}
-    names = {label: f"{sides[label].path}.{slot['own']}" for label, slot in slots.items()}
+    names = {label: sides[label].own_name(name) for label in slots}
     status: Proof = "shape_only"
     if name not in pair.shared:
         status, why = "unused", "the other program's module has none of this shape"

@@ -56,6 +56,8 @@ class Module:
     slots: dict[str, Slot]
     line: str | None = None
     """Where the user's code makes or calls it, as `file.py:12`."""
+    owner: str = ""
+    """The path of the module of the user's that it is a part of, where it is one; else its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

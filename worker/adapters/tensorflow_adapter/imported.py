@@ -17,13 +17,12 @@ from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, 
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     CHANGEABLE,
     Known,
-    array_of,
-    assign,
-    known,
+    parts,
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, settings_of
+from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
@@ -34,7 +33,6 @@ from likewise.worker.port.contract import (
     ImportedProgram,
     Module,
     ProgramError,
-    Slot,
     as_json,
     named,
 )
@@ -72,10 +70,10 @@ class KerasProgram(ImportedProgram):
         if self.paths:
             return
         for path, layer in self._walked():
-            if (found := known(layer)) is not None:
-                self.known[path] = found
+            for end, found in parts(layer).items():
+                self.known[path + end] = found
                 self.paths[id(layer)] = path
-                self._layers[path] = layer
+                self._layers[path + end] = layer
 
     def _walked(self) -> Iterator[tuple[str, Any]]:
         for name, model in self._models.items():
@@ -122,17 +120,9 @@ class KerasProgram(ImportedProgram):
             kind=one.kind,
             type=type(self._layers[path]).__name__,
             settings={name: as_json(value) for name, value in one.settings.items()},
-            slots={name: self._slot(variable) for name, variable in one.weights.items()},
+            slots={name: held.slot() for name, held in one.weights.items()},
             line=self.lines.get(id(self._layers[path])),
-        )
-
-    def _slot(self, variable: Any) -> Slot:
-        whole = variable[0] if isinstance(variable, tuple) else variable
-        return Slot(
-            own=whole.name + (f"[{variable[1]}]" if isinstance(variable, tuple) else ""),
-            transform="",
-            shape=tuple(array_of(variable).shape),
-            trainable=bool(whole.trainable),
+            owner=self.paths[id(self._layers[path])],
         )
 
     def _optimizers(self) -> dict[str, Any] | None:
@@ -165,19 +155,19 @@ class KerasProgram(ImportedProgram):
             "below": None if embedding is None else int(embedding.settings["input_dim"]),
         }
 
-    def _variables(self) -> Iterator[tuple[str, Any]]:
+    def _held(self) -> Iterator[tuple[str, Held]]:
         for path, one in self.known.items():
-            for name, variable in one.weights.items():
-                yield f"{path}.{name}", variable
+            for name, held in one.weights.items():
+                yield f"{path}.{name}", held
 
     def weights(self) -> Arrays:
         self._look()
-        return {name: array_of(variable) for name, variable in self._variables()}
+        return {name: held.read() for name, held in self._held()}
 
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        for name, variable in self._variables():
+        for name, held in self._held():
             if name in weights:
-                assign(variable, weights[name])
+                held.write(weights[name])
 
     def restore(self, file: Path) -> None:
         self._file.guarded(f"reading {file.name}", restore, self._given, file)
@@ -303,21 +293,18 @@ class KerasProgram(ImportedProgram):
             for variable, one in zip(variables, gradients, strict=True)
             if one is not None
         }
-        named: Arrays = {}
-        for name, variable in self._variables():
-            whole, row = variable if isinstance(variable, tuple) else (variable, None)
-            if id(whole) in found:
-                named[name] = found[id(whole)] if row is None else found[id(whole)][row]
-        return named
+        return {
+            name: held.part(found[id(held.variable)])
+            for name, held in self._held()
+            if id(held.variable) in found
+        }
 
     def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:  # noqa: ARG002 -- these gradients are dense
         by_variable: dict[int, NDArray[Any]] = {}
-        for name, variable in self._variables():
-            whole, row = variable if isinstance(variable, tuple) else (variable, None)
-            if name in gradients and row is None:
-                by_variable[id(whole)] = gradients[name]
-            elif name in gradients:
-                by_variable.setdefault(id(whole), np.zeros(whole.shape))[row] = gradients[name]
+        for name, held in self._held():
+            if name in gradients:
+                whole = by_variable.setdefault(id(held.variable), np.zeros(held.variable.shape))
+                held.into(whole, gradients[name])
         with self._kept():
             optimizer = self._new_optimizer()
             for factor in factors:

@@ -4,18 +4,19 @@ settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from likewise.worker.adapters.tensorflow_adapter.imported_weights import Array, Held, held
 from likewise.worker.port.contract import OWN, as_json
 
-Array = NDArray[Any]
 L = keras.layers
+SEPARABLE = (L.SeparableConv1D, L.SeparableConv2D)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,37 +25,47 @@ class Known:
 
     kind: str
     settings: dict[str, Any]
-    weights: dict[str, Any]
-    """The variables, by their names in the common language; of a pair, the row of the variable."""
+    weights: dict[str, Held]
+    """By their names in the common language."""
     channels_first: bool = False
+    joined: tuple[int, int] = (1, 1)
+    """How many last axes of what enters, and of what leaves, are one in the common language."""
     activation: str | None = None
     """The function that its `activation` applies, where that is more than nothing."""
 
     def enters(self, array: Array) -> Array:
-        """Return an array of the layer's samples with their channels last."""
-        return np.moveaxis(array, 1, -1) if self.channels_first and array.ndim > 2 else array
+        """Return what enters the layer in the common layout: channels last, joined axes as one."""
+        return _joined(self._channels_last(array), self.joined[0])
 
     def leaves(self, array: Array) -> Array:
-        """Return the way back of `enters`."""
-        return np.moveaxis(array, -1, 1) if self.channels_first and array.ndim > 2 else array
+        """Return what leaves the layer in the common layout."""
+        return _joined(self._channels_last(array), self.joined[1])
+
+    def back(self, array: Array, shape: Sequence[int]) -> Array:
+        """Return an array of the common layout as the layer has it, where it fits the layer's shape."""
+        own = np.moveaxis(array, -1, 1) if self.channels_first and array.ndim > 2 else array
+        split = self.joined != (1, 1) and own.size == np.prod(shape, dtype=np.int64)
+        return own.reshape(shape) if split else own
+
+    def _channels_last(self, array: Array) -> Array:
+        return np.moveaxis(array, 1, -1) if self.channels_first and array.ndim > 2 else array
+
+
+def _joined(array: Array, axes: int) -> Array:
+    return array if axes == 1 else array.reshape(*array.shape[:-axes], -1)
 
 
 def known(layer: Any) -> Known | None:
     """Return what is known of a layer; None for one without weights of its own that no table has."""
     for base in type(layer).__mro__:
-        if base in _TABLE:
-            return _TABLE[base](layer)
+        if base in _TABLE and (found := _TABLE[base](layer)) is not None:
+            return found
     own = {
-        variable.name: variable
+        variable.name: Held(variable=variable)
         for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
         if "float" in str(variable.dtype)
     }
     return Known(kind=OWN, settings={}, weights=own) if own else None
-
-
-def _variables(layer: Any, **names: str) -> dict[str, Any]:
-    found = {common: getattr(layer, own, None) for common, own in names.items()}
-    return {common: one for common, one in found.items() if one is not None}
 
 
 def _activation(layer: Any) -> str | None:
@@ -67,7 +78,38 @@ def _dense(layer: Any) -> Known:
     return Known(
         kind="dense",
         settings={"units": layer.units, "use_bias": layer.use_bias},
-        weights=_variables(layer, kernel="kernel", bias="bias"),
+        weights=held(layer, kernel="kernel", bias="bias"),
+        activation=_activation(layer),
+    )
+
+
+def _einsum_dense(layer: Any) -> Known | None:
+    """Return one that multiplies the last axes by a matrix, as the projections of attention do, as dense."""
+    terms = re.fullmatch(r"(.*),(.*)->(.*)", layer.equation.replace(".", ""))
+    entering, kernel, leaving = terms.groups() if terms else ("", "", "")
+    summed = "".join(one for one in kernel if one in entering and one not in leaving)
+    made = "".join(one for one in kernel if one not in entering)
+    ends = entering.endswith(summed) and leaving.endswith(made)
+    if not summed or not made or kernel != summed + made or not ends:
+        return None
+    shape = tuple(layer.kernel.shape)
+    if layer.bias is not None and tuple(layer.bias.shape) != shape[len(summed) :]:
+        return None
+    rows = int(np.prod(shape[: len(summed)], dtype=np.int64))
+    units = int(np.prod(shape[len(summed) :], dtype=np.int64))
+    joins = "axes joined" if len(shape) > 2 else ""
+    weights = {"kernel": Held(variable=layer.kernel, shape=(rows, units), transform=joins)}
+    if layer.bias is not None:
+        weights["bias"] = Held(variable=layer.bias, shape=(units,), transform=joins if len(made) > 1 else "")
+    return Known(
+        kind="dense",
+        settings={
+            "units": units,
+            "use_bias": layer.bias is not None,
+            **({"num_heads": shape[1]} if len(made) == 2 else {}),
+        },
+        weights=weights,
+        joined=(len(summed), len(made)),
         activation=_activation(layer),
     )
 
@@ -93,7 +135,7 @@ def _convolution(kind: str) -> Callable[[Any], Known]:
         return Known(
             kind=kind,
             settings=settings,
-            weights=_variables(layer, kernel="kernel", bias="bias"),
+            weights=held(layer, kernel="kernel", bias="bias"),
             channels_first=layer.data_format == "channels_first",
             activation=_activation(layer),
         )
@@ -112,7 +154,7 @@ def _transposed(layer: Any) -> Known:
             "output_padding": as_json(layer.output_padding),
             "use_bias": layer.use_bias,
         },
-        weights=_variables(layer, kernel="kernel", bias="bias"),
+        weights=held(layer, kernel="kernel", bias="bias"),
         channels_first=layer.data_format == "channels_first",
         activation=_activation(layer),
     )
@@ -126,7 +168,7 @@ def _batch_norm(layer: Any) -> Known:
             "momentum": layer.momentum,
             "affine": bool(layer.scale or layer.center),
         },
-        weights=_variables(
+        weights=held(
             layer, gamma="gamma", beta="beta", moving_mean="moving_mean", moving_variance="moving_variance"
         ),
         channels_first=layer.axis == 1,
@@ -137,7 +179,7 @@ def _layer_norm(layer: Any) -> Known:
     return Known(
         kind="layer_norm",
         settings={"epsilon": layer.epsilon},
-        weights=_variables(layer, gamma="gamma", beta="beta"),
+        weights=held(layer, gamma="gamma", beta="beta"),
     )
 
 
@@ -145,7 +187,7 @@ def _group_norm(layer: Any) -> Known:
     return Known(
         kind="group_norm",
         settings={"groups": layer.groups, "epsilon": layer.epsilon},
-        weights=_variables(layer, gamma="gamma", beta="beta"),
+        weights=held(layer, gamma="gamma", beta="beta"),
         channels_first=layer.axis == 1,
     )
 
@@ -154,7 +196,7 @@ def _embedding(layer: Any) -> Known:
     return Known(
         kind="embedding",
         settings={"input_dim": layer.input_dim, "output_dim": layer.output_dim},
-        weights=_variables(layer, embeddings="_embeddings"),
+        weights=held(layer, embeddings="_embeddings"),
     )
 
 
@@ -162,13 +204,17 @@ def _recurrent(kind: str) -> Callable[[Any], Known]:
     def recurrent(layer: Any) -> Known:
         cell = layer.cell
         settings: dict[str, Any] = {"units": cell.units}
-        weights = _variables(cell, kernel="kernel", recurrent_kernel="recurrent_kernel")
+        weights = held(cell, kernel="kernel", recurrent_kernel="recurrent_kernel")
         if cell.use_bias and kind == "gru" and cell.reset_after:
             # One variable (2, 3 units), of which PyTorch has each row by itself.
             return Known(
                 kind=kind,
                 settings={**settings, "reset_after": True},
-                weights={**weights, "bias": (cell.bias, 0), "recurrent_bias": (cell.bias, 1)},
+                weights={
+                    **weights,
+                    "bias": Held(variable=cell.bias, row=0),
+                    "recurrent_bias": Held(variable=cell.bias, row=1),
+                },
             )
         if kind == "gru":
             settings["reset_after"] = cell.reset_after
@@ -176,13 +222,13 @@ def _recurrent(kind: str) -> Callable[[Any], Known]:
             used = getattr(getattr(cell, name, None), "__name__", standard)
             if used != standard:
                 settings[name] = used
-        return Known(kind=kind, settings=settings, weights={**weights, **_variables(cell, bias="bias")})
+        return Known(kind=kind, settings=settings, weights={**weights, **held(cell, bias="bias")})
 
     return recurrent
 
 
 def _prelu(layer: Any) -> Known:
-    return Known(kind="prelu", settings={}, weights=_variables(layer, alpha="alpha"))
+    return Known(kind="prelu", settings={}, weights=held(layer, alpha="alpha"))
 
 
 def _pool(kind: str) -> Callable[[Any], Known]:
@@ -230,12 +276,82 @@ def _zero_padding(layer: Any) -> Known:
     )
 
 
+def parts(layer: Any) -> dict[str, Known]:
+    """Return the layers that one is made of, by what their path ends in; `""` is the layer itself.
+
+    A separable convolution is two: PyTorch has no such module.
+    """
+    if isinstance(layer, SEPARABLE):
+        return {".depthwise": _depthwise_part(layer), ".pointwise": _pointwise_part(layer)}
+    found = known(layer)
+    return {} if found is None else {"": found}
+
+
+def _depthwise_part(layer: Any) -> Known:
+    return Known(
+        kind="depthwise_conv",
+        settings={
+            "kernel_size": list(layer.kernel_size),
+            "strides": list(layer.strides),
+            "padding": _zeros(layer),
+            "dilation_rate": list(layer.dilation_rate),
+            "use_bias": False,
+            "depth_multiplier": layer.depth_multiplier,
+        },
+        weights=held(layer, kernel="depthwise_kernel"),
+        channels_first=layer.data_format == "channels_first",
+    )
+
+
+def _pointwise_part(layer: Any) -> Known:
+    ones = [1] * layer.rank
+    return Known(
+        kind="conv",
+        settings={
+            "filters": layer.filters,
+            "kernel_size": ones,
+            "strides": ones,
+            "padding": [[0, 0] for _ in ones],
+            "dilation_rate": ones,
+            "use_bias": layer.use_bias,
+            "groups": 1,
+        },
+        weights=held(layer, kernel="pointwise_kernel", bias="bias"),
+        channels_first=layer.data_format == "channels_first",
+        activation=_activation(layer),
+    )
+
+
+def apply_depthwise(layer: Any, inputs: Any) -> Any:
+    """Apply a separable convolution's first part."""
+    return keras.ops.depthwise_conv(
+        inputs,
+        layer.depthwise_kernel,
+        strides=layer.strides,
+        padding=layer.padding,
+        data_format=layer.data_format,
+        dilation_rate=layer.dilation_rate,
+    )
+
+
+def apply_pointwise(layer: Any, inputs: Any) -> Any:
+    """Apply a separable convolution's second part, before its activation."""
+    outputs = keras.ops.conv(inputs, layer.pointwise_kernel, data_format=layer.data_format)
+    if not layer.use_bias:
+        return outputs
+    axis = 1 if layer.data_format == "channels_first" else -1
+    shape = [1] * (layer.rank + 2)
+    shape[axis] = layer.filters
+    return outputs + keras.ops.reshape(layer.bias, shape)
+
+
 def _named_activation(layer: Any) -> Known:
     return Known(kind=_activation(layer) or "linear", settings={}, weights={})
 
 
-_TABLE: Mapping[type, Callable[[Any], Known]] = {
+_TABLE: Mapping[type, Callable[[Any], Known | None]] = {
     L.Dense: _dense,
+    L.EinsumDense: _einsum_dense,
     **dict.fromkeys((L.Conv1D, L.Conv2D, L.Conv3D), _convolution("conv")),
     **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), _convolution("depthwise_conv")),
     **dict.fromkeys((L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose), _transposed),
@@ -259,20 +375,3 @@ _TABLE: Mapping[type, Callable[[Any], Known]] = {
 }
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """The settings of live layers that can be changed."""
-
-
-def array_of(variable: Any) -> Array:
-    """Return a variable's numbers, or those of a row of it."""
-    if isinstance(variable, tuple):
-        return np.array(variable[0])[variable[1]]
-    return np.array(variable)
-
-
-def assign(variable: Any, value: Array) -> None:
-    """Replace a variable's numbers, or those of a row of it."""
-    if isinstance(variable, tuple):
-        whole = np.array(variable[0])
-        whole[variable[1]] = value
-        variable[0].assign(whole)
-    else:
-        variable.assign(value)

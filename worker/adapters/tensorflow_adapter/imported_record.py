@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, Protocol
@@ -14,7 +14,12 @@ import tensorflow as tf
 from keras.src.ops.operation import Operation
 from numpy.typing import NDArray
 
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import Known, known
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
+    Known,
+    apply_depthwise,
+    apply_pointwise,
+    parts,
+)
 from likewise.worker.port.contract import OWN, Call, Forced, Forward
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
@@ -48,10 +53,12 @@ class Recorder:
 
         def call(layer: Any, *arguments: Any, **named: Any) -> Any:
             path = self._paths.get(id(layer))
-            if self._inside or (path is not None and self._table[path].kind == OWN):
+            if self._inside or (path in self._table and self._table[path].kind == OWN):
                 return original(layer, *arguments, **named)
-            if path is not None:
+            if path in self._table:
                 return self._known_call(path, layer, original, arguments, named)
+            if path is not None:
+                return self._separable_call(path, layer, arguments[0])
             if next(_children(layer), None) is not None:
                 return original(layer, *arguments, **named)
             self._inside += 1
@@ -99,47 +106,73 @@ class Recorder:
         self, path: str, layer: Any, original: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> Any:
         one = self._table[path]
+        line = users_line() or self._lines.get(id(layer))
+
+        def apply(first: Any, left: Any) -> Any:
+            if one.activation is None:
+                return left(original(layer, first, *arguments[1:], **named))
+            activation = layer.activation
+            layer.activation = lambda values: self._activated(one, line, activation, left(values))
+            try:
+                return original(layer, first, *arguments[1:], **named)
+            finally:
+                layer.activation = activation
+
+        return self._part(path, line, arguments[0], apply)
+
+    def _separable_call(self, path: str, layer: Any, first: Any) -> Any:
+        """Apply both parts of a separable convolution, one after the other."""
+        line = users_line() or self._lines.get(id(layer))
+        last = self._table[f"{path}.pointwise"]
+
+        def pointwise(inputs: Any, left: Any) -> Any:
+            values = left(apply_pointwise(layer, inputs))
+            return (
+                values if last.activation is None else self._activated(last, line, layer.activation, values)
+            )
+
+        between = self._part(
+            f"{path}.depthwise", line, first, lambda inputs, left: left(apply_depthwise(layer, inputs))
+        )
+        return self._part(f"{path}.pointwise", line, between, pointwise)
+
+    def _part(self, path: str, line: str | None, first: Any, apply: Callable[[Any, Any], Any]) -> Any:
+        """Record what enters and leaves a known layer, or a part of one, and force what it is told.
+
+        `apply` gets what enters, and a function for what leaves before an activation.
+        """
+        one = self._table[path]
         forced = self._force.pop(path, Forced())
-        first = arguments[0]
         entered = one.enters(np.array(first))
         if forced.input is not None:
-            arguments = (_through(first, one.leaves(forced.input)), *arguments[1:])
-        line = users_line() or self._lines.get(id(layer))
+            first = _through(first, one.back(forced.input, first.shape))
 
         def left(output: Any) -> Any:
             head = output[0] if isinstance(output, list | tuple) else output
             self.found.add(
-                Call(path=path, kind=one.kind, line=line), entered=entered, left=one.enters(np.array(head))
+                Call(path=path, kind=one.kind, line=line), entered=entered, left=one.leaves(np.array(head))
             )
             if forced.output is None:
                 return output
-            replaced = _through(head, one.leaves(forced.output))
+            replaced = _through(head, one.back(forced.output, head.shape))
             return type(output)([replaced, *output[1:]]) if isinstance(output, list | tuple) else replaced
 
         self._inside += 1
         self._randomness.path = path
         try:
-            if one.activation is None:
-                return left(original(layer, *arguments, **named))
-            activation = layer.activation
-
-            def before(values: Any) -> Any:
-                return activation(left(values))
-
-            layer.activation = before
-            try:
-                output = original(layer, *arguments, **named)
-            finally:
-                layer.activation = activation
-            self.found.add(
-                Call(path=None, kind=one.activation, line=line),
-                entered=None,
-                left=one.enters(np.array(output)),
-            )
-            return output
+            return apply(first, left)
         finally:
             self._inside -= 1
             self._randomness.path = None
+
+    def _activated(self, one: Known, line: str | None, activation: Any, values: Any) -> Any:
+        output = activation(values)
+        self.found.add(
+            Call(path=None, kind=one.activation or "", line=line),
+            entered=None,
+            left=one.leaves(np.array(output)),
+        )
+        return output
 
     def _saw(self, kind: str, line: str | None, output: Any) -> None:
         if kind in _SILENT or not hasattr(output, "dtype") or "bool" in str(output.dtype):
@@ -180,8 +213,8 @@ def walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for child in _children(layer):
         path = f"{prefix}{child.name}"
         yield path, child
-        found = known(child) if child.built else None
-        if found is None or found.kind == OWN:
+        found = parts(child) if child.built else {}
+        if all(one.kind == OWN for one in found.values()):
             yield from walk(child, f"{path}.")
 
 
