@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise.worker.adapters.torch_adapter.imported_files import restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Known, known
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Known, parts
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps, settings_of
 from likewise.worker.adapters.torch_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     OUTPUTS,
+    OWN,
     Arrays,
     Call,
     Forced,
@@ -58,14 +59,16 @@ class TorchProgram(ImportedProgram):
     def _look(self) -> None:
         """List the modules that are known."""
         self._known: dict[str, Known] = {}
+        self._owners: dict[str, str] = {}
         inside: list[str] = []
         for path, module in self._model.named_modules():
             if any(path.startswith(f"{one}.") for one in inside):
                 continue
-            if (found := known(module)) is not None:
-                self._known[path] = found
-                if found.kind != "own":
-                    inside.append(path)
+            found = parts(module)
+            self._known |= {path + end: one for end, one in found.items()}
+            self._owners |= {path + end: path for end in found}
+            if any(one.kind != OWN for one in found.values()):
+                inside.append(path)
 
     @property
     def functions(self) -> list[str]:
@@ -80,9 +83,10 @@ class TorchProgram(ImportedProgram):
                 Module(
                     path=path,
                     kind=one.kind,
-                    type=type(modules[path]).__name__,
+                    type=type(modules[self._owners[path]]).__name__,
                     settings=as_json_map(one.settings),
                     slots={name: held.slot() for name, held in one.held.items()},
+                    owner=self._owners[path],
                 )
                 for path, one in self._known.items()
             ],

@@ -21,6 +21,9 @@ from likewise.worker.adapters.torch_adapter.imported_weights import (
 )
 from likewise.worker.port.contract import OWN, as_json
 
+PROJECTIONS = ("query", "key", "value")
+"""The parts of an attention that it keeps in one tensor, in this order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
@@ -43,6 +46,14 @@ def known(module: nn.Module) -> Known | None:
     if not own:
         return None
     return Known(kind=OWN, settings={}, held={name: plain(name, tensor) for name, tensor in own.items()})
+
+
+def parts(module: nn.Module) -> dict[str, Known]:
+    """Return the modules that one is made of, by what their path ends in; `""` is the module itself."""
+    if isinstance(module, nn.MultiheadAttention):
+        return attention_parts(module)
+    found = known(module)
+    return {} if found is None else {"": found}
 
 
 def _own(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
@@ -262,12 +273,48 @@ def _recurrent(module: Any, kind: str, *, gates: Sequence[int] | None) -> Known:
     return Known(kind=kind, settings=settings, held=held, enters=layout, leaves=layout)
 
 
-def _attention(module: nn.MultiheadAttention) -> Known:
-    return Known(
-        kind="attention",
-        settings={"num_heads": module.num_heads, "key_dim": module.head_dim},
-        held={name: plain(name, tensor) for name, tensor in _own(module)},
+def attention_parts(module: nn.MultiheadAttention) -> dict[str, Known]:
+    """Return the four projections of an attention, which keeps three of them in one tensor.
+
+    Of one that adds rows to keys and values the weights go as they are.
+    """
+    if module.bias_k is not None or module.bias_v is not None:
+        own = {name: plain(name, tensor) for name, tensor in _own(module)}
+        return {"": Known(kind=OWN, settings={}, held=own)}
+    width = module.embed_dim
+    found = {}
+    for place, name in enumerate(PROJECTIONS):
+        rows = slice(place * width, (place + 1) * width)
+        where = f"[{rows.start}:{rows.stop}]"
+        if module.in_proj_weight is not None:
+            kernel = turned(
+                f"in_proj_weight{where}", module.in_proj_weight, (1, 0), "rows, transposed", rows=rows
+            )
+        else:
+            apart = f"{name[0]}_proj_weight"
+            kernel = turned(apart, getattr(module, apart), (1, 0), "transposed")
+        bias = None
+        if module.in_proj_bias is not None:
+            bias = plain(f"in_proj_bias{where}", module.in_proj_bias, rows=rows)
+        found[f".{name}"] = Known(
+            kind="dense",
+            settings={"units": width, "use_bias": bias is not None, "num_heads": module.num_heads},
+            held=given(kernel=kernel, bias=bias),
+            enters=_swap,
+            leaves=_swap,
+        )
+    last = module.out_proj
+    found[".output"] = Known(
+        kind="dense",
+        settings={"units": width, "use_bias": last.bias is not None},
+        held=given(
+            kernel=turned("out_proj.weight", last.weight, (1, 0), "transposed"),
+            bias=optional("out_proj.bias", last.bias),
+        ),
+        enters=_swap,
+        leaves=_swap,
     )
+    return found
 
 
 def _prelu(module: nn.PReLU) -> Known:
@@ -315,7 +362,6 @@ _TABLE: Mapping[type, Callable[[Any], Known]] = {
     nn.LSTM: _lstm,
     nn.GRU: _gru,
     nn.RNN: _rnn,
-    nn.MultiheadAttention: _attention,
     nn.PReLU: _prelu,
     **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _pool("max_pool")),
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _pool("average_pool")),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from likewise.worker.port.randomness import DROPOUT, NORMAL, UNIFORM, UNPAIRED, Randomness, RandomSite
@@ -100,6 +101,26 @@ def _attention(randomness: Randomness, func: Any, args: Any, kwargs: Any) -> Any
     weights = scores.softmax(dim=-1)
     site, kept = _dropped(randomness, weights, rate, func.__name__, weights.shape)
     return (weights if kept is None else _scaled(randomness, weights, site, kept)) @ value
+
+
+def _attention_forward(randomness: Randomness, func: Any, args: Any, kwargs: Any) -> Any:
+    """Run the function behind `nn.MultiheadAttention` so that what it calls is seen, too.
+
+    A function that asks whether a mode is entered is run by that mode with the mode left. This one is told
+    once that there is none.
+    """
+    asked = functional.has_torch_function
+
+    def no_mode(_: Any) -> bool:
+        functional.has_torch_function = asked
+        return False
+
+    functional.has_torch_function = no_mode
+    try:
+        with NumpyDraws(randomness):
+            return func(*args, **kwargs)
+    finally:
+        functional.has_torch_function = asked
 
 
 def _recurrent(randomness: Randomness, func: Any, args: Any, kwargs: Any) -> Any:
@@ -213,6 +234,7 @@ _DRAWS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("alpha_dropout", "alpha_dropout_"), _drop(channels=False, alpha=True)),
     **dict.fromkeys(("feature_alpha_dropout", "feature_alpha_dropout_"), _drop(channels=True, alpha=True)),
     "scaled_dot_product_attention": _attention,
+    "multi_head_attention_forward": _attention_forward,
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
     "rand": _number(_fresh(UNIFORM)),
     "randn": _number(_fresh(NORMAL)),

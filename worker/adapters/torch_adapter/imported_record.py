@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch
 from likewise.worker.adapters.torch_adapter.imported_modules import Known
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
-from likewise.worker.port.contract import Call, Forced, Forward
+from likewise.worker.port.contract import OWN, Call, Forced, Forward
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -59,9 +60,12 @@ class Recorder:
     def watching(self) -> Iterator[None]:
         """Record the calls of known modules and of functions while it is entered."""
         with ExitStack() as stack:
+            stack.enter_context(slowly())
             for path, module in self._model.named_modules():
-                if path in self._table and self._table[path].kind != "own":
+                if path in self._table and self._table[path].kind != OWN:
                     self._hook(stack, path, module)
+                elif isinstance(module, nn.MultiheadAttention) and path not in self._table:
+                    self._hook_attention(stack, path, module)
             stack.enter_context(_Functions(self))
             yield
 
@@ -95,6 +99,41 @@ class Recorder:
 
         stack.callback(module.register_forward_pre_hook(before).remove)
         stack.callback(module.register_forward_hook(after).remove)
+
+    def _hook_attention(self, stack: ExitStack, path: str, module: nn.MultiheadAttention) -> None:
+        """Watch the projections of an attention, and the draws in between."""
+
+        def part(
+            name: str, entered: torch.Tensor, apply: Callable[[torch.Tensor], torch.Tensor]
+        ) -> torch.Tensor:
+            return self._part(f"{path}.{name}", entered, apply)
+
+        def before(*_: Any) -> None:
+            self._inside += 1
+            self._randomness.path = path
+
+        def after(*_: Any) -> None:
+            self._inside -= 1
+            self._randomness.path = None
+
+        stack.callback(module.register_forward_pre_hook(before).remove)
+        stack.callback(module.register_forward_hook(after).remove)
+        watch(stack, module, part)
+
+    def _part(
+        self, path: str, entered: torch.Tensor, apply: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Record what enters and leaves a part of a module, and force what it is told."""
+        one = self._table[path]
+        forced = self._force.pop(path, Forced())
+        with torch._C.DisableTorchFunction():
+            came = one.enters(_array(entered))
+            if forced.input is not None:
+                entered = _through(entered, one.leaves(forced.input))
+            output = apply(entered)
+            call = Call(path=path, kind=one.kind, line=users_line())
+            self.found.add(call, entered=came, left=one.enters(_array(output)))
+            return output if forced.output is None else _through(output, one.leaves(forced.output))
 
     def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
         """Record a function's call, unless it is one within a known module."""

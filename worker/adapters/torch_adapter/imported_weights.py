@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from likewise.worker.port.contract import Slot
 
 Array = NDArray[Any]
 Turn = Callable[[Array], Array]
+Rows = slice | EllipsisType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Held:
     tensors: tuple[tuple[str, torch.Tensor], ...]
     there: Callable[[Sequence[Array]], Array]
     back: Turn
+    rows: Rows = ...
+    """Which rows of the tensors it is, where they hold several weights."""
     transform: str = ""
 
     @property
@@ -37,24 +41,26 @@ class Held:
 
     def read(self) -> Array:
         """Return the weight in the common layout."""
-        return self.there([_array(one) for _, one in self.tensors])
+        return self.there([_array(one)[self.rows] for _, one in self.tensors])
 
     def read_gradient(self) -> Array | None:
         """Return the gradient that lies at the first tensor, in the common layout."""
         first = self.tensors[0][1]
-        return None if first.grad is None else self.there([_array(first.grad)])
+        return None if first.grad is None else self.there([_array(first.grad)[self.rows]])
 
     def write(self, value: Array) -> None:
         """Replace the tensors' numbers."""
         whole = self.back(value)
         for place, (_, one) in enumerate(self.tensors):
             with torch.no_grad():
-                one.copy_(_tensor(whole if place == 0 else np.zeros_like(whole), one))
+                one[self.rows] = _tensor(whole if place == 0 else np.zeros_like(whole), one)
 
     def write_gradient(self, value: Array, factor: float = 1.0) -> None:
         """Lay a gradient, times a factor, at every tensor."""
         for _, one in self.tensors:
-            one.grad = _tensor(self.back(value), one).mul_(factor)
+            if one.grad is None:
+                one.grad = torch.zeros_like(one)
+            one.grad[self.rows] = _tensor(self.back(value), one).mul_(factor)
 
     def slot(self) -> Slot:
         """Return how it is told."""
@@ -66,17 +72,20 @@ class Held:
         )
 
 
-def plain(name: str, tensor: torch.Tensor) -> Held:
+def plain(name: str, tensor: torch.Tensor, *, rows: Rows = ...) -> Held:
     """Return a weight whose layout is the common one."""
-    return Held(tensors=((name, tensor),), there=lambda arrays: arrays[0], back=lambda array: array)
+    return Held(
+        tensors=((name, tensor),), there=lambda arrays: arrays[0], back=lambda array: array, rows=rows
+    )
 
 
-def turned(name: str, tensor: torch.Tensor, axes: Sequence[int], transform: str) -> Held:
+def turned(name: str, tensor: torch.Tensor, axes: Sequence[int], transform: str, *, rows: Rows = ...) -> Held:
     """Return a weight that becomes the common one by an order of its axes."""
     return Held(
         tensors=((name, tensor),),
         there=lambda arrays: arrays[0].transpose(axes),
         back=lambda array: array.transpose(np.argsort(axes)),
+        rows=rows,
         transform=transform,
     )
 
