@@ -39,7 +39,7 @@ def of_settings(pairing: Pairing) -> list[PortFinding]:
         for step in pairing.forced.steps
         for one in pairing.different[step.pair.reference.path]
     ]
-    return [*_together(found), *_of_optimizers(pairing)]
+    return [*together(found), *_of_optimizers(pairing)]
 
 
 def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFinding:
@@ -47,8 +47,15 @@ def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFindin
     effect = "on this batch it changes nothing"
     if one.name in TRAINING_ONLY:
         effect = "only training shows it"
+    elif one.name == "num_heads":
+        effect = "it changes what attention makes of the projections"
+    elif step.local == np.inf:
+        effect = "what leaves has another shape"
     elif step.local > pairing.tolerance:
         effect = f"it changes what leaves by {gap(step.local)}"
+    if one.name == "use_bias":
+        having = pair.reference if one.reference else pair.other
+        effect += f"; {having.path}.bias has no counterpart{_before_norm(pairing, pair)}"
     return PortFinding(
         rung="settings",
         path=pair.reference.path,
@@ -68,11 +75,23 @@ def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFindin
     )
 
 
-def _together(found: Iterable[PortFinding]) -> list[PortFinding]:
-    """Tell the same difference of several modules once, with the others' names."""
+def _before_norm(pairing: Pairing, pair: Pair) -> str:
+    """Say what a bias means that a batch norm follows, which takes its mean away."""
+    pairs = pairing.mapping.pairs
+    place = next(number for number, one in enumerate(pairs) if one is pair)
+    follower = pairs[place + 1].reference.kind if place + 1 < len(pairs) else ""
+    return ", and before a batch norm it only shifts the moving mean" if follower == "batch_norm" else ""
+
+
+def together(found: Iterable[PortFinding]) -> list[PortFinding]:
+    """Tell the same difference of several modules once, with the others' names.
+
+    It is the same where setting and values are, or without a setting the sentence but for the name.
+    """
     groups: dict[str, list[PortFinding]] = {}
     for one in found:
-        groups.setdefault(repr((one.setting, sorted(one.values.items()))), []).append(one)
+        what = one.text.replace(one.path, "") if one.setting is None else sorted(one.values.items())
+        groups.setdefault(repr((one.rung, one.setting, what)), []).append(one)
     return [
         first.model_copy(update={"also": tuple(one.path for one in others)})
         for first, *others in groups.values()
@@ -126,8 +145,9 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
     for pair in pairing.mapping.pairs:
         for side, seen in ((reference, pair.reference), (other, pair.other)):
             names = [name for name in seen.slots if name not in pair.shared]
-            if names:
+            if names and not _is_of_use_bias(pairing, pair, names):
                 found.append(_lonely(pairing, side, pair, seen, names))
+    found = together(found)
     for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
         found += [
             PortFinding(
@@ -140,6 +160,12 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
             for one in several
         ]
     return found
+
+
+def _is_of_use_bias(pairing: Pairing, pair: Pair, names: Sequence[str]) -> bool:
+    """Return whether a bias has no counterpart since one side has none, which the settings say already."""
+    different = pairing.different.get(pair.reference.path, ())
+    return list(names) == ["bias"] and any(one.name == "use_bias" for one in different)
 
 
 def _lonely(pairing: Pairing, side: Hosted, pair: Pair, seen: Seen, names: Sequence[str]) -> PortFinding:
@@ -214,7 +240,7 @@ def _of_modules(pairing: Pairing) -> list[PortFinding]:
             "the same settings",
         )
         for step in pairing.forced.steps
-        if step.local > pairing.tolerance and not _explained(pairing, step)
+        if step.local > pairing.tolerance and step.fed and not _explained(pairing, step)
     ]
 
 
@@ -233,7 +259,23 @@ def _of_segments(pairing: Pairing) -> list[PortFinding]:
     ]
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
         found.append(of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs"))
-    return found
+    return _alike(found)
+
+
+def _alike(found: Sequence[PortFinding]) -> list[PortFinding]:
+    """Tell segments once of which the same lines of both programs give something else, as in a loop."""
+    groups: dict[str, list[PortFinding]] = {}
+    for one in found:
+        key = one.text.partition(", ")[2] if len(one.lines) > 1 else one.text
+        groups.setdefault(key, []).append(one)
+    return [
+        first.model_copy(update={"also": tuple(_end(one) for one in others)})
+        for first, *others in groups.values()
+    ]
+
+
+def _end(one: PortFinding) -> str:
+    return one.text.partition(", ")[0].removeprefix("before ")
 
 
 def of_segment(

@@ -33,6 +33,8 @@ class PairStep:
     """The calls of either side since the paired module before."""
     entered: NDArray[Any] | None
     """What enters on the other side."""
+    fed: bool = True
+    """Whether the reference's input could be put in place of that: it has the same shape."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def forced_pass(
             _since(reference, here[pair.reference.path], anchors),
             _since(calls, there[pair.other.path], others),
         )
-        steps.append(PairStep(pair, segment, _leaving_apart(one.left, two.left), before, two.entered))
+        fed = one.entered is None or two.entered is None or one.entered.size == two.entered.size
+        steps.append(PairStep(pair, segment, _leaving_apart(one.left, two.left), before, two.entered, fed))
     after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
     mine, theirs = outputs_of(reference), outputs_of(calls)
     forms, outputs = forms_of(mine, theirs)

@@ -120,13 +120,17 @@ class Ladder:
             text = f"{count(differ, 'setting')} of {paired} {'differs' if differ == 1 else 'differ'}"
         self._add("settings", found, text)
         pairing.equalise()
-        self._add("mapping", causes.of_mapping(pairing), self._proved())
+        unbiased = [one for one in found if one.setting == "use_bias"]
+        self._add("mapping", causes.of_mapping(pairing), self._proved(), told=unbiased)
         return True
 
-    def _add(self, name: RungName, found: Sequence[PortFinding], text: str) -> None:
+    def _add(
+        self, name: RungName, found: Sequence[PortFinding], text: str, *, told: Sequence[PortFinding] = ()
+    ) -> None:
+        """Add a rung that fails for what is found, or for causes that an earlier rung has told."""
         self._findings += found
-        first = next(iter(found), None)
-        self.rungs.append(Rung(name=name, status="fails" if found else "holds", first_cause=first, text=text))
+        first = next(iter([*found, *told]), None)
+        self.rungs.append(Rung(name=name, status="fails" if first else "holds", first_cause=first, text=text))
 
     def _proved(self) -> str:
         """Say how many weights are proved."""

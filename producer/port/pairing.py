@@ -108,6 +108,7 @@ class Pairing:
         self._force()
         self._settle_row_orders()
         self._settle_siblings()
+        self._settle_crossed()
         self._settle_draws(tell)
         self._take_checkpoint()
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
@@ -215,6 +216,41 @@ class Pairing:
             if 1 < len(group) <= _MOST_SIBLINGS and self.forced.misfits(self.tolerance)[0]:
                 self._try_orders(group)
 
+    def _settle_crossed(self) -> None:
+        """Exchange counterparts of equal shapes where each is fed what the other's is.
+
+        So branches are told apart that the programs run through in another order: each of two batch norms
+        of one size gives the same when fed the same, whichever it is paired with.
+        """
+        groups: dict[tuple[Any, ...], list[PairStep]] = {}
+        for step in self.forced.steps:
+            if step.segment > self.tolerance and step.entered is not None:
+                groups.setdefault(step.pair.reference.signature, []).append(step)
+        kept, misfits = (self.mapping, self.forced), self.forced.misfits(self.tolerance)
+        for group in groups.values():
+            free, paths, others = list(group), [], []
+            for step in group:
+                call = self._call(step.pair)
+                fed = next((one for one in free if call is not None and self._is_fed(one, call)), None)
+                if fed is not None:
+                    free.remove(fed)
+                    paths.append(step.pair.reference.path)
+                    others.append(fed.pair.other)
+            if set(paths) == {one.pair.reference.path for one in group if one not in free}:
+                self.mapping = self.mapping.exchanged(paths, others)
+        if self.mapping is not kept[0]:
+            self._force()
+            if self.forced.misfits(self.tolerance) >= misfits:
+                self.mapping, self.forced = kept
+                self.other.load(self.loaded())
+
+    def _is_fed(self, step: PairStep, call: RecordedCall) -> bool:
+        """Return whether what enters the other side's module of a step is what entered a call."""
+        one, two = call.entered, step.entered
+        if one is None or two is None or one.shape != two.shape:
+            return False
+        return relative_difference(step.pair.entering(one), two) <= self.tolerance
+
     def _try_orders(self, group: Sequence[Pair]) -> None:
         """Keep the assignment that leaves the fewest segments apart; of equally good ones, that of
         equal names.
@@ -288,7 +324,7 @@ class Pairing:
                 return []
             if padding == "same":
                 padding = same_padding(call.entered.shape, seen.settings)
-            for one in before:
+            for one in _padded(before, self.seen[side.label]):
                 layer = None if one.path is None else self.seen[side.label].get(one.path)
                 more = (
                     layer.settings["zeros"]
@@ -342,6 +378,17 @@ class Pairing:
         """Return a pair's lines by side."""
         found = ((self.reference, pair.reference), (self.other, pair.other))
         return {side.label: line for side, seen in found if (line := self.line(side, seen)) is not None}
+
+
+def _padded(before: Sequence[RecordedCall], seen: Mapping[str, Seen]) -> list[RecordedCall]:
+    """Return the calls that pad right before a module: what is padded before a pooling is not its input."""
+    found: list[RecordedCall] = []
+    for call in reversed(before):
+        layer = None if call.path is None else seen.get(call.path)
+        if call.zeros is None and (layer is None or layer.kind != "zero_padding"):
+            break
+        found.append(call)
+    return found
 
 
 def _shaken(weights: Arrays) -> Arrays:

@@ -110,7 +110,8 @@ def edit(framework: str, module: Seen, name: str, value: Any) -> str:
         return _padding_edit(framework, module, value)
     spelled = frameworks()[framework]
     turned = round(1 - value, 12) if name in spelled["complements"] else value
-    return f"write {module.type}(…, {spelled['words'].get(name, name)}={_code(turned)})"
+    made = spelled["attention"] if name == "num_heads" else module.type
+    return f"write {made}(…, {spelled['words'].get(name, name)}={_code(turned)})"
 
 
 def optimizer_edit(framework: str, name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.causes import finite, of_segment
+from likewise.producer.port.causes import finite, of_segment, together
 from likewise.producer.port.draws import PairedDraws
 from likewise.producer.port.evidence import ForcedPass, PairStep, forced_pass
 from likewise.producer.port.frameworks import frameworks
@@ -30,13 +30,7 @@ def of_draws(pairing: Pairing) -> list[PortFinding]:
         and pair.other.rate is not None
         and not np.isclose(pair.reference.rate, pair.other.rate)
     ]
-    groups: dict[str, list[PortFinding]] = {}
-    for one in found:
-        groups.setdefault(repr(sorted(one.values.items())), []).append(one)
-    told = [
-        first.model_copy(update={"also": tuple(one.path for one in others)})
-        for first, *others in groups.values()
-    ]
+    told = together(found)
     sides = (pairing.reference, pairing.other)
     told += [_of_lonely(*sides, site) for site in pairing.draws.alone]
     told += [_of_lonely(*sides[::-1], site) for site in pairing.draws.strangers]
@@ -235,8 +229,11 @@ def _of_lonely(having: Hosted, lacking: Hosted, site: DrawSite) -> PortFinding:
     if site.rate is not None:
         drawn += f", rate {site.rate:g}"
         values = {having.label: site.rate, lacking.label: None}
-        layer = frameworks()[lacking.framework]["dropout"].format(rate=f"{site.rate:g}")
-        fix[lacking.label] = f"put {layer} there"
+        of_samples = len(site.shape) > 1 and all(size == 1 for size in site.shape[1:])
+        ones = ", ".join("1" for _ in site.shape[1:])
+        spelled = frameworks()[lacking.framework]["dropout_of_samples" if of_samples else "dropout"]
+        fix[lacking.label] = f"put {spelled.format(rate=f'{site.rate:g}', ones=ones)} there"
+        does += " whole samples (stochastic depth)" if of_samples else ""
     return PortFinding(
         rung="settings",
         path=_name(site),
