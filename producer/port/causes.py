@@ -8,8 +8,8 @@ import numpy as np
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.evidence import PairStep, first_parting
-from likewise.producer.port.hosted import Hosted, RecordedCall
-from likewise.producer.port.mapping import Pair, Seen
+from likewise.producer.port.hosted import RecordedCall
+from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.settings import (
@@ -124,82 +124,6 @@ def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
 
 def _optimizer(name: str) -> str:
     return f"optimizer {name}" if name else "optimizer"
-
-
-# ---- mapping
-
-
-def of_mapping(pairing: Pairing) -> list[PortFinding]:
-    """Return the weights that two checkpoints have otherwise, and what has no counterpart."""
-    reference, other = pairing.reference, pairing.other
-    found = [
-        PortFinding(
-            rung="mapping",
-            path=name,
-            setting="checkpoint",
-            relative_difference=finite(relative),
-            text=f"{name} is {gap(relative)} apart in the two checkpoints",
-        )
-        for name, relative in pairing.checkpoints_apart.items()
-    ]
-    for pair in pairing.mapping.pairs:
-        for side, seen in ((reference, pair.reference), (other, pair.other)):
-            names = [name for name in seen.slots if name not in pair.shared]
-            if names and not _is_of_use_bias(pairing, pair, names):
-                found.append(_lonely(pairing, side, pair, seen, names))
-    found = together(found)
-    for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
-        found += [
-            PortFinding(
-                rung="mapping",
-                path=one.path,
-                paths={side.label: one.path},
-                lines={side.label: line} if (line := pairing.line(side, one)) else {},
-                text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
-            )
-            for one in several
-        ]
-    return found
-
-
-def _is_of_use_bias(pairing: Pairing, pair: Pair, names: Sequence[str]) -> bool:
-    """Return whether a bias has no counterpart since one side has none, which the settings say already."""
-    different = pairing.different.get(pair.reference.path, ())
-    return list(names) == ["bias"] and any(one.name == "use_bias" for one in different)
-
-
-def _lonely(pairing: Pairing, side: Hosted, pair: Pair, seen: Seen, names: Sequence[str]) -> PortFinding:
-    listed = both([f"{seen.path}.{name}" for name in names])
-    what = "was set to what adds nothing" if side is pairing.other else "is left out there"
-    return PortFinding(
-        rung="mapping",
-        path=f"{seen.path}.{names[0]}",
-        paths=pairing.paths(pair),
-        lines=pairing.lines(pair),
-        text=f"{listed} of {side.label} has no counterpart in the other program; for the check it {what}",
-    )
-
-
-def of_architecture(pairing: Pairing) -> PortFinding:
-    """Return that the programs are other architectures, with the first modules that have no counterpart."""
-    mapping, pairs = pairing.mapping, len(pairing.mapping.pairs)
-    first = [
-        (pairing.reference, next(iter(mapping.alone), None)),
-        (pairing.other, next(iter(mapping.strangers), None)),
-    ]
-    named = " and ".join(
-        f"{one.path} of {side.label} ({one.type} {_sizes(one)})" for side, one in first if one is not None
-    )
-    mine, theirs = pairs + len(mapping.alone), pairs + len(mapping.strangers)
-    return PortFinding(
-        rung="mapping",
-        path=next((one.path for _, one in first if one is not None), "model"),
-        text=f"the programs are other architectures: {mine} modules with weights in "
-        f"{pairing.reference.label}, "
-        f"{theirs} in {pairing.other.label}, and only {100 * mapping.share:.0f} % of the weights can "
-        "be paired by "
-        f"kind and shape; the first without a counterpart: {named}",
-    )
 
 
 # ---- forward and backward
@@ -330,7 +254,8 @@ def of_frozen(pairing: Pairing) -> list[PortFinding]:
     found = []
     for pair in pairing.mapping.pairs:
         for name in pair.shared:
-            one, two = (seen.slots[name]["trainable"] for seen in (pair.reference, pair.other))
+            one = pair.reference.slots[name]["trainable"]
+            two = pair.other.slots[pair.others(name)]["trainable"]
             if one == two:
                 continue
             trains, rests = (pairing.reference, pairing.other)[:: 1 if one else -1]
@@ -384,7 +309,3 @@ def _factor(pairing: Pairing, ratio: float) -> str:
 
 def _at(line: str | None) -> str:
     return f" at {line}" if line else ""
-
-
-def _sizes(seen: Seen) -> str:
-    return ", ".join(str(tuple(slot["shape"])) for slot in seen.slots.values())

@@ -12,6 +12,7 @@ from likewise.producer.port.file import Port
 from likewise.producer.port.flow import opened
 from likewise.producer.port.pairing import TOLERANCE, Pairing
 from likewise.producer.port.rows import rows_of
+from likewise.producer.port.settling import settle
 from likewise.shared.errors import RunFailedError, UsageError
 
 
@@ -45,7 +46,7 @@ def convert(port: Port, file: Path, *, tell: Callable[[str], None]) -> Conversio
     with opened(port, tell=tell) as found:
         source, target = found.hosts
         pairing = found.pair(port.precision, tell)
-        pairing.settle(tell)
+        settle(pairing, tell)
         _refuse_unproved(pairing)
         source.load(pairing.start)
         wanted = source.forward(found.batch.inputs)

@@ -112,6 +112,41 @@ class ForcedPass:
         return len(failing), sum(len(_partings(segment, tolerance)[0]) for segment in failing)
 
 
+def follows(
+    passes: tuple[ForcedPass, ForcedPass],
+    calls: tuple[Sequence[RecordedCall], Sequence[RecordedCall]],
+    tolerance: float,
+) -> bool | None:
+    """Return whether a change of weights moves the other program as it moves the reference.
+
+    Both are given without the change and with it: the other's passes, and the reference's calls, which were
+    forced. What is compared is the first thing that moves in the reference. None means that nothing moves
+    there, or that it moves in the other, too, but otherwise.
+    """
+    places = [first_calls(several) for several in calls]
+    for one, two in zip(*(several.steps for several in passes), strict=True):
+        path = one.pair.reference.path
+        if any(path not in place for place in places) or one.entered is None or two.entered is None:
+            continue
+        mine = [several[place[path]].entered for several, place in zip(calls, places, strict=True)]
+        if mine[0] is not None and mine[1] is not None:
+            apart = relative_difference(mine[0], mine[1])
+            if apart > tolerance:
+                return _moves(one.entered, two.entered, same=two.segment <= tolerance, tolerance=tolerance)
+    outputs = [outputs_of(several) for several in calls]
+    theirs = [outputs_of(several.calls) for several in passes]
+    if all(relative_difference(outputs[0][name], outputs[1][name]) <= tolerance for name in outputs[0]):
+        return None
+    rests = all(np.array_equal(theirs[0][name], theirs[1][name]) for name in theirs[0])
+    return False if rests else passes[1].outputs <= tolerance or None
+
+
+def _moves(before: NDArray[Any], after: NDArray[Any], *, same: bool, tolerance: float) -> bool | None:
+    if same:
+        return True
+    return False if relative_difference(before, after) <= tolerance else None
+
+
 def outputs_of(calls: Sequence[RecordedCall]) -> Arrays:
     """Return a forward pass's outputs by name."""
     return {

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.inputs import name_inputs
 from likewise.shared.errors import RunFailedError
 from likewise.shared.port.wire import receive, send
 
@@ -123,7 +124,32 @@ class Hosted:
     def open(self, file: Path, maker: str | None, precision: str) -> dict[str, Any]:
         """Import the program; return what is known of its inputs."""
         answer, _ = self._ask({"ask": "open", "file": str(file), "maker": maker, "precision": precision})
+        self._takes = answer
+        self._own: Mapping[str, str] = {}
         return answer
+
+    def name_inputs(self, names: Sequence[str]) -> str | None:
+        """Settle what the program calls the arrays of a batch, from now on; return what was assumed.
+
+        A step of the user's own gets the batch as it is.
+        """
+        if "step" in self._takes["functions"]:
+            return None
+        found = name_inputs(self.label, names, self._takes["arguments"], self._takes["inputs"])
+        self._own = found.own
+        return found.note
+
+    def _inputs(self, inputs: Arrays) -> Arrays:
+        return _group("inputs", {self._own.get(name, name): array for name, array in inputs.items()})
+
+    def _fed(self, inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None) -> Arrays:
+        arrays = self._inputs(inputs)
+        for path, (entered, left) in (force or {}).items():
+            if entered is not None:
+                arrays[f"in/{path}"] = entered
+            if left is not None:
+                arrays[f"out/{path}"] = left
+        return arrays
 
     def describe(self) -> dict[str, Any]:
         """Return the modules, the optimizer and the functions that there are."""
@@ -151,7 +177,7 @@ class Hosted:
 
     def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
         """Give the batch, with the targets' name in it, to a step of the user's own; build the model."""
-        arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
+        arrays = {**self._inputs(inputs), **({} if targets is None else {"targets": targets})}
         self._ask({"ask": "feed", "target": target}, arrays)
 
     def data(self, split: str, *, seed: int) -> LoadedSamples:
@@ -178,7 +204,7 @@ class Hosted:
     ) -> RecordedPass:
         """Run forward, with the inputs and outputs of some modules replaced; return the calls in order."""
         question = {"ask": "forward", "force": list(force or ()), "training": training, "drops": drops}
-        answer, arrays = self._ask(question, _fed(inputs, force))
+        answer, arrays = self._ask(question, self._fed(inputs, force))
         calls = [
             RecordedCall(told, arrays.get(f"{place}.in"), arrays[f"{place}.out"])
             for place, told in enumerate(answer["calls"])
@@ -199,7 +225,7 @@ class Hosted:
         self, inputs: Arrays, cotangents: Arrays, force: Mapping[str, tuple[Any, Any]] | None = None
     ) -> Arrays:
         """Return the weights' gradients for these gradients of the outputs."""
-        arrays = {**_fed(inputs, force), **_group("cotangents", cotangents)}
+        arrays = {**self._fed(inputs, force), **_group("cotangents", cotangents)}
         return self._ask({"ask": "gradients", "force": list(force or ())}, arrays)[1]
 
     def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool = False) -> Arrays:
@@ -219,7 +245,7 @@ class Hosted:
         drops: bool = False,
     ) -> FreeTraining:
         """Train freely on one batch and put the weights back."""
-        arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
+        arrays = {**self._inputs(inputs), **({} if targets is None else {"targets": targets})}
         question = {"ask": "train", "steps": steps, "common": common, "drops": drops}
         answer, found = self._ask(question, arrays)
         return FreeTraining(
@@ -258,16 +284,6 @@ def _group(name: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 def _of_group(name: str, arrays: Arrays) -> Arrays:
     prefix = f"{name}/"
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-
-def _fed(inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None) -> Arrays:
-    arrays = _group("inputs", inputs)
-    for path, (entered, left) in (force or {}).items():
-        if entered is not None:
-            arrays[f"in/{path}"] = entered
-        if left is not None:
-            arrays[f"out/{path}"] = left
-    return arrays
 
 
 def relative_difference(reference: NDArray[Any], other: NDArray[Any], *, least: float = 0.0) -> float:

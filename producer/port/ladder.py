@@ -16,8 +16,10 @@ from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, R
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rehearsal import compare_data
 from likewise.producer.port.rows import rows_of
+from likewise.producer.port.settling import settle
 from likewise.producer.port.steps import StepUpdates
 from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
+from likewise.producer.port.unmatched import of_architecture, of_mapping
 from likewise.producer.port.updates import Updates
 
 _LEAST_GRADIENT = 1e-6
@@ -105,13 +107,13 @@ class Ladder:
         """Climb settings and mapping; return whether the programs can be compared at all."""
         pairing = self._pairing
         if pairing.mapping.share < LEAST_ALIKE:
-            finding = causes.of_architecture(pairing)
+            finding = of_architecture(pairing)
             self._findings.append(finding)
             why = "no modules are paired whose settings could be compared"
             self.rungs.append(Rung(name="settings", status="skipped", text=why))
             self.rungs.append(Rung(name="mapping", status="fails", first_cause=finding, text=finding.text))
             return False
-        pairing.settle(tell)
+        settle(pairing, tell)
         paired = f"{count(len(pairing.mapping.pairs), 'pair')} of modules and of the optimizers"
         found = [*causes.of_settings(pairing), *of_draws(pairing)]
         differ = sum(1 + len(one.also) for one in found)
@@ -121,7 +123,7 @@ class Ladder:
         self._add("settings", found, text)
         pairing.equalise()
         unbiased = [one for one in found if one.setting == "use_bias"]
-        self._add("mapping", causes.of_mapping(pairing), self._proved(), told=unbiased)
+        self._add("mapping", of_mapping(pairing), self._proved(), told=unbiased)
         return True
 
     def _add(

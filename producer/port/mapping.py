@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[Any]]
 KERNELS = ("kernel", "embeddings", "gamma", "alpha")
 """Weights whose shape says which module it is."""
+OWN = "own"
+"""The kind of a module that no table knows (see `worker.port.contract`)."""
 LEAST_ALIKE = 0.7
 """Below this share of the reference's weights that have a counterpart, the programs are other
 architectures.
@@ -80,22 +82,44 @@ class Pair:
     reference: Seen
     other: Seen
     order: NDArray[np.int64] | None = field(default=None, compare=False)
+    renamed: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The other's name of a weight, where modules of two kinds are paired by their only weights."""
+
+    def others(self, name: str) -> str:
+        """Return the other side's name of a weight of the reference."""
+        return self.renamed.get(name, name)
 
     @property
     def shared(self) -> list[str]:
-        """Return the weights that both have."""
+        """Return the weights that both have, by the reference's names."""
+        if self.renamed:
+            return list(self.renamed)
         return [
             name
             for name in self.reference.slots
             if name in self.other.slots and self.reference.shape(name) == self.other.shape(name)
         ]
 
+    @property
+    def lonely(self) -> tuple[list[str], list[str]]:
+        """Return the weights of the reference, and those of the other, that only one has."""
+        shared = self.shared
+        others = [self.others(name) for name in shared]
+        return (
+            [name for name in self.reference.slots if name not in shared],
+            [name for name in self.other.slots if name not in others],
+        )
+
     def weight(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a weight of the reference, or its gradient, as the other side has it."""
+        if self.renamed:
+            return array.reshape(self.other.shape(self.others(name)) or ())
         return array[self.order] if self.order is not None and name == "kernel" else array
 
     def back(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a weight of the other side as the reference has it."""
+        if self.renamed:
+            return array.reshape(self.reference.shape(name) or ())
         if self.order is None or name != "kernel":
             return array
         turned = np.empty_like(array)
@@ -146,7 +170,9 @@ class WeightMapping:
     def to_other(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the reference's weights or gradients under the other side's names."""
         return {
-            f"{pair.other.path}.{name}": pair.weight(name, arrays[f"{pair.reference.path}.{name}"])
+            f"{pair.other.path}.{pair.others(name)}": pair.weight(
+                name, arrays[f"{pair.reference.path}.{name}"]
+            )
             for pair in self.pairs
             for name in pair.shared
             if f"{pair.reference.path}.{name}" in arrays
@@ -155,10 +181,10 @@ class WeightMapping:
     def to_reference(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the other side's weights or gradients under the reference's names."""
         return {
-            f"{pair.reference.path}.{name}": pair.back(name, arrays[f"{pair.other.path}.{name}"])
+            f"{pair.reference.path}.{name}": pair.back(name, arrays[theirs])
             for pair in self.pairs
             for name in pair.shared
-            if f"{pair.other.path}.{name}" in arrays
+            if (theirs := f"{pair.other.path}.{pair.others(name)}") in arrays
         }
 
 
@@ -209,14 +235,28 @@ def _crossed(
     left = []
     for one in alone:
         found = next((two for two in free if two.signature == one.signature), None)
-        if found is None:
-            left.append(one)
-        else:
-            free.remove(found)
+        if found is not None:
             pairs.append(Pair(one, found))
+        else:
+            found = next((two for two in free if _holds_the_same(one, two)), None)
+            if found is None:
+                left.append(one)
+                continue
+            pairs.append(Pair(one, found, renamed={next(iter(one.slots)): next(iter(found.slots))}))
+        free.remove(found)
     place = {id(one): number for number, one in enumerate(order)}
     pairs.sort(key=lambda pair: place[id(pair.reference)])
     return WeightMapping(tuple(pairs), tuple(left), tuple(free))
+
+
+def _holds_the_same(one: Seen, two: Seen) -> bool:
+    """Return whether both have one weight of the same size, such as a table of positions, and one is of
+    the user's own kind.
+    """
+    if OWN not in (one.kind, two.kind) or len(one.slots) != 1 or len(two.slots) != 1:
+        return False
+    shapes = [[size for size in seen.shape(next(iter(seen.slots))) or () if size != 1] for seen in (one, two)]
+    return shapes[0] == shapes[1]
 
 
 def _gain(one: Seen, two: Seen) -> float:

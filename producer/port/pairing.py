@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 
-from likewise.producer.display import both
 from likewise.producer.port.batch import Batch, forward_in_some_layout
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces
 from likewise.producer.port.file import LOCK
 from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
-from likewise.producer.port.mapping import Pair, Seen, align, row_orders
+from likewise.producer.port.mapping import Pair, Seen, align
 from likewise.producer.port.settings import (
     CHANGEABLE,
     Difference,
@@ -39,7 +37,6 @@ FEW_UPDATES = 2
 LARGE_PROGRAM = 20_000_000
 """A program with more weights than this is large."""
 _NOISE = 0.1
-_MOST_SIBLINGS = 3
 _ADD_NOTHING_AS_ZERO = ("bias", "beta", "recurrent_bias", "moving_mean")
 
 
@@ -70,9 +67,16 @@ class Pairing:
         self.reference, self.other, self.batch = reference, other, batch
         self.tolerance = TOLERANCE[precision]
         self.draws = PairedDraws()
+        self.changes: dict[str, bool | None] = {}
+        """What a change of their weights says of pairs that are not seen at work, by the reference's paths:
+        true where the other program moves alike, false where it does not move.
+        """
         self.training_fails: str | None = None
         """What was said where a program cannot run in training mode."""
         self.notes: list[str] = [] if batch.note is None else [batch.note]
+        for side in (reference, other):
+            assumed = side.name_inputs(list(batch.inputs))
+            self.notes += [] if assumed is None else [assumed]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
         reference.feed(batch.inputs, batch.targets, target=batch.target)
         self.beforehand = start or PortStart()
@@ -102,13 +106,10 @@ class Pairing:
             self._in_order(reference, self.calls), self._in_order(other, calls), self._by_hand()
         )
 
-    def settle(self, tell: Callable[[str], None]) -> None:
-        """Load the reference's weights into the other program and settle by values what shapes leave open."""
-        tell("mapping: each pair of modules is fed the same and compared by values")
-        self._force()
-        self._settle_row_orders()
-        self._settle_siblings()
-        self._settle_crossed()
+    def finish(self, tell: Callable[[str], None]) -> None:
+        """Pair the random draws, take a checkpoint of the other program, and list the settings that differ,
+        once the pairs are settled (see `producer.port.settling`).
+        """
         self._settle_draws(tell)
         self._take_checkpoint()
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
@@ -116,8 +117,12 @@ class Pairing:
     @property
     def updates(self) -> int:
         """Return how many updates are compared: fewer of a large program."""
-        numbers = sum(one.size for one in self.weights.values())
-        return UPDATES if numbers <= LARGE_PROGRAM else FEW_UPDATES
+        return FEW_UPDATES if self.is_large else UPDATES
+
+    @property
+    def is_large(self) -> bool:
+        """Return whether a pass of the programs takes long."""
+        return sum(one.size for one in self.weights.values()) > LARGE_PROGRAM
 
     def _by_hand(self) -> list[tuple[Seen, Seen]]:
         """Return the modules that the user has paired by rows. Raises DataError for an unknown weight."""
@@ -149,7 +154,7 @@ class Pairing:
             self.start = self.weights = {**self.weights, **own}
             self.reference.load(self.weights)
             self.calls = self.reference.forward(self.batch.inputs)
-            self._force()
+            self.force()
 
     def note(self, text: str) -> None:
         """Keep a note, once."""
@@ -163,7 +168,8 @@ class Pairing:
 
     # ---- the same weights
 
-    def _force(self) -> None:
+    def force(self) -> None:
+        """Load the reference's weights and run the other program with the reference's tensors."""
         self.other.load(self.loaded())
         self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
 
@@ -171,11 +177,10 @@ class Pairing:
         """Return the reference's weights for the other side; what that has alone adds nothing."""
         loaded = self.mapping.to_other(self.weights)
         for pair in self.mapping.pairs:
-            for name in pair.other.slots:
-                if name not in pair.shared:
-                    shape = pair.other.shape(name) or ()
-                    zero = name.split(".")[-1] in _ADD_NOTHING_AS_ZERO
-                    loaded[f"{pair.other.path}.{name}"] = np.zeros(shape) if zero else np.ones(shape)
+            for name in pair.lonely[1]:
+                shape = pair.other.shape(name) or ()
+                zero = name.split(".")[-1] in _ADD_NOTHING_AS_ZERO
+                loaded[f"{pair.other.path}.{name}"] = np.zeros(shape) if zero else np.ones(shape)
         return loaded
 
     def _in_order(self, side: Hosted, calls: Sequence[RecordedCall]) -> list[Seen]:
@@ -183,105 +188,6 @@ class Pairing:
         seen = self.seen[side.label]
         order = [*(call.path for call in calls if call.path is not None), *seen]
         return [seen[path] for path in dict.fromkeys(order) if path in seen and seen[path].slots]
-
-    # ---- what shapes leave open
-
-    def _settle_row_orders(self) -> None:
-        """Find in which order the rows of dense kernels behind a flatten lie."""
-        found = False
-        for step in self.forced.steps:
-            call = self._call(step.pair)
-            if step.pair.reference.kind != "dense" or step.segment <= self.tolerance or step.entered is None:
-                continue
-            if call is None or call.entered is None or call.entered.ndim != 2:
-                continue
-            shapes = [one.left.shape[1:] for one in self.calls[: self.calls.index(call)] if one.left.ndim > 2]
-            near = max(self.tolerance, 0.01 * step.segment)
-            for order in row_orders(call.entered.shape[1], shapes[::-1]):
-                if relative_difference(call.entered[:, order], step.entered) <= near:
-                    self.mapping = self.mapping.with_order(step.pair.reference.path, order)
-                    found = True
-                    break
-        if found:
-            self._force()
-
-    def _settle_siblings(self) -> None:
-        """Where what follows does not fit, try the other assignments of modules that are fed the same."""
-        groups: dict[tuple[Any, ...], list[Pair]] = {}
-        for pair in self.mapping.pairs:
-            call = self._call(pair)
-            if call is not None and call.entered is not None:
-                groups.setdefault((pair.reference.signature, call.entered.tobytes()), []).append(pair)
-        for group in groups.values():
-            if 1 < len(group) <= _MOST_SIBLINGS and self.forced.misfits(self.tolerance)[0]:
-                self._try_orders(group)
-
-    def _settle_crossed(self) -> None:
-        """Exchange counterparts of equal shapes where each is fed what the other's is.
-
-        So branches are told apart that the programs run through in another order: each of two batch norms
-        of one size gives the same when fed the same, whichever it is paired with.
-        """
-        groups: dict[tuple[Any, ...], list[PairStep]] = {}
-        for step in self.forced.steps:
-            if step.segment > self.tolerance and step.entered is not None:
-                groups.setdefault(step.pair.reference.signature, []).append(step)
-        kept, misfits = (self.mapping, self.forced), self.forced.misfits(self.tolerance)
-        for group in groups.values():
-            free, paths, others = list(group), [], []
-            for step in group:
-                call = self._call(step.pair)
-                fed = next((one for one in free if call is not None and self._is_fed(one, call)), None)
-                if fed is not None:
-                    free.remove(fed)
-                    paths.append(step.pair.reference.path)
-                    others.append(fed.pair.other)
-            if set(paths) == {one.pair.reference.path for one in group if one not in free}:
-                self.mapping = self.mapping.exchanged(paths, others)
-        if self.mapping is not kept[0]:
-            self._force()
-            if self.forced.misfits(self.tolerance) >= misfits:
-                self.mapping, self.forced = kept
-                self.other.load(self.loaded())
-
-    def _is_fed(self, step: PairStep, call: RecordedCall) -> bool:
-        """Return whether what enters the other side's module of a step is what entered a call."""
-        one, two = call.entered, step.entered
-        if one is None or two is None or one.shape != two.shape:
-            return False
-        return relative_difference(step.pair.entering(one), two) <= self.tolerance
-
-    def _try_orders(self, group: Sequence[Pair]) -> None:
-        """Keep the assignment that leaves the fewest segments apart; of equally good ones, that of
-        equal names.
-        """
-        paths, others = [pair.reference.path for pair in group], [pair.other for pair in group]
-        kept, best = self.mapping, (self._misfits(paths), self.mapping, self.forced)
-        for order in list(permutations(others))[1:]:
-            self.mapping = kept.exchanged(paths, order)
-            self._force()
-            if self._misfits(paths) < best[0]:
-                best = (self._misfits(paths), self.mapping, self.forced)
-        _, self.mapping, self.forced = best
-        self.other.load(self.loaded())
-        if self.mapping is not kept and self._renamed(paths):
-            found = both([pair.other.path for pair in self.mapping.pairs if pair.reference.path in paths])
-            self.note(f"{both(paths)} have equal shapes; values showed that they are {found}, in this order")
-
-    def _misfits(self, paths: Sequence[str]) -> tuple[int, int, int]:
-        failing, calls = self.forced.misfits(self.tolerance)
-        return failing, self._renamed(paths), calls
-
-    def _renamed(self, paths: Sequence[str]) -> int:
-        """Return how many of these modules have another last name on the other side."""
-        return sum(
-            pair.reference.path.rpartition(".")[2] != pair.other.path.rpartition(".")[2]
-            for pair in self.mapping.pairs
-            if pair.reference.path in paths
-        )
-
-    def _call(self, pair: Pair) -> RecordedCall | None:
-        return next((call for call in self.calls if call.path == pair.reference.path), None)
 
     # ---- random draws
 
@@ -300,6 +206,10 @@ class Pairing:
 
     # ---- settings
 
+    def call(self, pair: Pair) -> RecordedCall | None:
+        """Return the first call of the reference's module."""
+        return next((call for call in self.calls if call.path == pair.reference.path), None)
+
     def _differences(self, step: PairStep) -> list[Difference]:
         """Return the settings of a pair that differ, but for those that are written otherwise and do
         the same.
@@ -311,7 +221,7 @@ class Pairing:
 
     def _paddings(self, step: PairStep) -> list[Difference]:
         """Return the zeros around a pair's input as numbers, with those that a layer before has put there."""
-        call = self._call(step.pair)
+        call = self.call(step.pair)
         if call is None or call.entered is None:
             return []
         zeros = []

@@ -26,7 +26,7 @@ def rows_of(pairing: Pairing) -> tuple[WeightRow, ...]:
     rows = []
     for pair in pairing.mapping.pairs:
         step = None if forced is None else forced.of(pair.reference.path)
-        names = dict.fromkeys([*pair.reference.slots, *pair.other.slots])
+        names = [*pair.reference.slots, *pair.lonely[1]]
         rows += [_row(pairing, pair, name, step) for name in names]
     sides = ((pairing.reference, pairing.mapping.alone), (pairing.other, pairing.mapping.strangers))
     for side, several in sides:
@@ -46,11 +46,14 @@ def rows_of(pairing: Pairing) -> tuple[WeightRow, ...]:
 
 def _row(pairing: Pairing, pair: Pair, name: str, step: PairStep | None) -> WeightRow:
     sides: Mapping[str, Seen] = {pairing.reference.label: pair.reference, pairing.other.label: pair.other}
-    slots = {label: seen.slots[name] for label, seen in sides.items() if name in seen.slots}
-    names = {label: sides[label].own_name(name) for label in slots}
+    own = {pairing.reference.label: name, pairing.other.label: pair.others(name)}
+    slots = {label: seen.slots[own[label]] for label, seen in sides.items() if own[label] in seen.slots}
+    names = {label: sides[label].own_name(own[label]) for label in slots}
     status: Proof = "shape_only"
     if name not in pair.shared:
         status, why = "unused", "the other program's module has none of this shape"
+    elif step is None and pairing.changes.get(pair.reference.path):
+        status, why = "proved", "changed alike, it moves the same in both programs"
     elif step is None:
         why = "it was not seen in evaluation"
     elif step.local <= pairing.tolerance:

@@ -42,7 +42,12 @@ def batch_for(name: str) -> Batch:
         "gan": (np.tanh(draws.normal(size=(8, 6))), None),
         "pictures": (draws.normal(size=(8, 5, 5, 3)), draws.integers(0, 4, 8)),
         "autoencoder": (draws.normal(size=(3, 8, 8, 1)), draws.normal(size=(3, 8, 8, 1))),
+        "separable": (draws.normal(size=(5, 8, 8, 3)), draws.integers(0, 4, 5)),
+        "transformer": (draws.integers(0, 20, (5, 6)), draws.integers(0, 3, 5)),
     }[name]
+    if name == "transformer":
+        there = np.arange(6) < draws.integers(3, 7, 5)[:, None]
+        return Batch({"token_ids": inputs, "padding_mask": there}, targets)
     return Batch({"x": inputs}, targets)
 
 

@@ -9,7 +9,10 @@ import pytest
 
 from likewise.producer.port.models import PortCheck
 
-PAIRS = ("mlp", "conv", "residual", "lstm", "attention", "autoencoder", "dropouts", "gan", "pictures")
+PAIRS = (
+    *("mlp", "conv", "residual", "lstm", "attention", "autoencoder", "dropouts", "gan", "pictures"),
+    *("transformer", "separable"),
+)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -141,6 +144,31 @@ FAULTS = [
         "norm.gamma",
         "trainable",
     ),
+    Fault(
+        "transformer",
+        "TransformerEncoderLayer(16, 4, 32",
+        "TransformerEncoderLayer(16, 2, 32",
+        "settings",
+        "attention.query",
+        "num_heads",
+    ),
+    Fault("transformer", "attn.dropout = 0.1", "attn.dropout = 0.2", "settings", "dropout", "rate"),
+    Fault("transformer", "batch_first=True", "batch_first=True, norm_first=True", "forward", "attention"),
+    Fault("transformer", "batch_first=True", "batch_first=True, activation='gelu'", "forward", "relu"),
+    Fault("transformer", "~attention_mask", "attention_mask", "forward", "softmax"),
+    Fault("transformer", "+ self.positions", "+ self.positions.flip(1)", "forward", "attention.query"),
+    Fault("transformer", "+ self.positions", "", "mapping", "positions"),
+    Fault("separable", "padding=1, groups", "padding=2, dilation=2, groups", "settings", "stem.depthwise"),
+    Fault("separable", "leaving, 1, bias=bias)", "leaving, 1, bias=False)", "settings", "stem.pointwise"),
+    Fault(
+        "separable",
+        "self.right_norm = nn.BatchNorm2d(6)",
+        "self.right_norm = nn.BatchNorm2d(6, eps=1e-2)",
+        "settings",
+        "right_norm",
+        "epsilon",
+    ),
+    Fault("separable", "self.stem(x).relu()", "self.stem(x.relu())", "forward", "stem.depthwise"),
     Fault("autoencoder", "F.elu", "F.relu", "forward", "elu"),
     Fault("autoencoder", ".sum(dim=(1, 2, 3)).mean()", ".mean()", "loss", "loss"),
     Fault("autoencoder", "Adam(", "AdamW(", "settings", "optimizer.weight_decay", "weight_decay"),

@@ -79,7 +79,12 @@ class _Host:
             raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
         file, precision = Path(question["file"]), str(question["precision"])
         self._program = module.open_program(file, question.get("maker"), precision=precision)
-        return {"input": self.program.input_spec(), "functions": self.program.functions}, {}
+        return {
+            "input": self.program.input_spec(),
+            "functions": self.program.functions,
+            "arguments": self.program.arguments(),
+            "inputs": self.program.names_of_inputs,
+        }, {}
 
     def _describe(self, _: dict[str, Any], __: Arrays) -> Answer:
         described = self.program.describe()

@@ -9,8 +9,9 @@ go as they are. A weight is addressed as `<module path>.<name>`.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -152,6 +153,15 @@ class ImportedProgram(ABC):
         `several`: whether model() gave more than one.
         """
 
+    @property
+    @abstractmethod
+    def names_of_inputs(self) -> dict[str, str]:
+        """Return what the user's file says that the model calls the batch's arrays."""
+
+    @abstractmethod
+    def arguments(self) -> list[str] | None:
+        """Return the names of the model's inputs in order; None where it takes any, or one mapping."""
+
     @abstractmethod
     def input_spec(self) -> dict[str, Any] | None:
         """Return `shape` (without the samples) and `below` (a limit of whole numbers, or None) if known."""
@@ -232,6 +242,14 @@ def named(given: Any, kind: type[T]) -> dict[str, T]:
     else:
         members = vars(given).items() if hasattr(given, "__dict__") else ()
     return {str(name): one for name, one in members if isinstance(one, kind)}
+
+
+def positional(function: Callable[..., Any]) -> list[str] | None:
+    """Return the names of a function's arguments; None where it takes any, or one alone."""
+    taken = list(inspect.signature(function).parameters.values())
+    if len(taken) < 2 or any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in taken[:1]):
+        return None
+    return [one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 def as_json(described: Any) -> Any:

@@ -40,11 +40,23 @@ class UserFile:
         for other in FUNCTIONS[1:]:
             if callable(found := getattr(module, other, None)):
                 self._functions[other] = found
+        self.inputs: dict[str, str] = self._names_of_inputs(getattr(module, "inputs", None))
+        """What the model calls the batch's arrays, by their names there, where the file says so."""
 
     @property
     def functions(self) -> list[str]:
         """Return which of `FUNCTIONS` there are."""
         return list(self._functions)
+
+    def _names_of_inputs(self, given: Any) -> dict[str, str]:
+        if given is None or callable(given):
+            return {}
+        if not isinstance(given, dict) or not all(isinstance(one, str) for one in [*given, *given.values()]):
+            raise ProgramError(
+                f"inputs of {self.file.name} must be a mapping from the batch's names to the model's, "
+                'such as {"token_ids": "input_ids"}'
+            )
+        return dict(given)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call one of the functions. Raises ProgramError with the user's own line where that fails."""

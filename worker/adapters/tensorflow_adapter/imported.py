@@ -35,6 +35,7 @@ from likewise.worker.port.contract import (
     ProgramError,
     as_json,
     named,
+    positional,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, users_line
@@ -143,6 +144,16 @@ class KerasProgram(ImportedProgram):
                 "or define step(model, optimizer, batch), which takes anything"
             )
         return optimizer
+
+    @property
+    def names_of_inputs(self) -> dict[str, str]:
+        return self._file.inputs
+
+    def arguments(self) -> list[str] | None:
+        if not isinstance(self._given, keras.Model):
+            return None
+        named = [one.name for one in getattr(self._given, "inputs", None) or ()]
+        return named or positional(self._given.call)
 
     def input_spec(self) -> dict[str, Any] | None:
         shape = getattr(self._given, "input_shape", None)

@@ -33,6 +33,7 @@ from likewise.worker.port.contract import (
     ProgramError,
     as_json,
     named,
+    positional,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages
@@ -113,6 +114,15 @@ class TorchProgram(ImportedProgram):
                 "torch.optim.Optimizer, or define step(model, optimizer, batch), which takes anything"
             )
         return optimizer
+
+    @property
+    def names_of_inputs(self) -> dict[str, str]:
+        return self._file.inputs
+
+    def arguments(self) -> list[str] | None:
+        if not isinstance(self._given, nn.Module):
+            return None
+        return positional(self._given.forward)
 
     def input_spec(self) -> dict[str, Any] | None:
         return None

@@ -1,0 +1,167 @@
+"""Settles by values what shapes leave open in a pairing: orders of rows, siblings, branches, proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from likewise.producer.display import both
+from likewise.producer.port.evidence import PairStep, follows, forced_pass
+from likewise.producer.port.hosted import RecordedCall, relative_difference
+from likewise.producer.port.mapping import Pair, row_orders
+from likewise.producer.port.pairing import Pairing
+
+_NEAR = 0.01
+"""Another order fits where it leaves less than this share of the gap."""
+_MOST_SIBLINGS = 3
+_MOST_CHANGED = 32
+"""No more pairs are proved by a change, each of which costs a pass of both programs."""
+_CHANGE = 0.1
+
+
+def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
+    """Load the reference's weights into the other program and settle by values what shapes leave open."""
+    tell("mapping: each pair of modules is fed the same and compared by values")
+    pairing.force()
+    _settle_row_orders(pairing)
+    _settle_siblings(pairing)
+    _settle_crossed(pairing)
+    pairing.changes = _prove_by_change(pairing)
+    pairing.finish(tell)
+
+
+def _settle_row_orders(pairing: Pairing) -> None:
+    """Find in which order the rows of dense kernels behind a flatten lie."""
+    found = False
+    for step in pairing.forced.steps:
+        call = pairing.call(step.pair)
+        if step.pair.reference.kind != "dense" or step.segment <= pairing.tolerance or step.entered is None:
+            continue
+        if call is None or call.entered is None or call.entered.ndim != 2:
+            continue
+        shapes = [
+            one.left.shape[1:] for one in pairing.calls[: pairing.calls.index(call)] if one.left.ndim > 2
+        ]
+        near = max(pairing.tolerance, _NEAR * step.segment)
+        for order in row_orders(call.entered.shape[1], shapes[::-1]):
+            if relative_difference(call.entered[:, order], step.entered) <= near:
+                pairing.mapping = pairing.mapping.with_order(step.pair.reference.path, order)
+                found = True
+                break
+    if found:
+        pairing.force()
+
+
+def _settle_siblings(pairing: Pairing) -> None:
+    """Where what follows does not fit, try the other assignments of modules that are fed the same."""
+    groups: dict[tuple[Any, ...], list[Pair]] = {}
+    for pair in pairing.mapping.pairs:
+        call = pairing.call(pair)
+        if call is not None and call.entered is not None:
+            groups.setdefault((pair.reference.signature, call.entered.tobytes()), []).append(pair)
+    for group in groups.values():
+        if 1 < len(group) <= _MOST_SIBLINGS and pairing.forced.misfits(pairing.tolerance)[0]:
+            _try_orders(pairing, group)
+
+
+def _settle_crossed(pairing: Pairing) -> None:
+    """Exchange counterparts of equal shapes where each is fed what the other's is.
+
+    So branches are told apart that the programs run through in another order: each of two batch norms
+    of one size gives the same when fed the same, whichever it is paired with.
+    """
+    groups: dict[tuple[Any, ...], list[PairStep]] = {}
+    for step in pairing.forced.steps:
+        if step.segment > pairing.tolerance and step.entered is not None:
+            groups.setdefault(step.pair.reference.signature, []).append(step)
+    kept, misfits = (pairing.mapping, pairing.forced), pairing.forced.misfits(pairing.tolerance)
+    for group in groups.values():
+        free, paths, others = list(group), [], []
+        for step in group:
+            call = pairing.call(step.pair)
+            near = max(pairing.tolerance, _NEAR * step.segment)
+            fed = next((one for one in free if call is not None and _is_fed(one, call, near)), None)
+            if fed is not None:
+                free.remove(fed)
+                paths.append(step.pair.reference.path)
+                others.append(fed.pair.other)
+        if set(paths) == {one.pair.reference.path for one in group if one not in free}:
+            pairing.mapping = pairing.mapping.exchanged(paths, others)
+    if pairing.mapping is not kept[0]:
+        pairing.force()
+        if pairing.forced.misfits(pairing.tolerance) >= misfits:
+            pairing.mapping, pairing.forced = kept
+            pairing.other.load(pairing.loaded())
+
+
+def _is_fed(step: PairStep, call: RecordedCall, near: float) -> bool:
+    """Return whether what enters the other side's module of a step is as near to what entered a call."""
+    one, two = call.entered, step.entered
+    if one is None or two is None or one.shape != two.shape:
+        return False
+    return relative_difference(step.pair.entering(one), two) <= near
+
+
+def _try_orders(pairing: Pairing, group: Sequence[Pair]) -> None:
+    """Keep the assignment that leaves the fewest segments apart; of equally good ones, that of
+    equal names.
+    """
+    paths, others = [pair.reference.path for pair in group], [pair.other for pair in group]
+    kept, best = pairing.mapping, (_misfits(pairing, paths), pairing.mapping, pairing.forced)
+    for order in list(permutations(others))[1:]:
+        pairing.mapping = kept.exchanged(paths, order)
+        pairing.force()
+        if _misfits(pairing, paths) < best[0]:
+            best = (_misfits(pairing, paths), pairing.mapping, pairing.forced)
+    _, pairing.mapping, pairing.forced = best
+    pairing.other.load(pairing.loaded())
+    if pairing.mapping is not kept and _renamed(pairing, paths):
+        found = both([pair.other.path for pair in pairing.mapping.pairs if pair.reference.path in paths])
+        pairing.note(f"{both(paths)} have equal shapes; values showed that they are {found}, in this order")
+
+
+def _misfits(pairing: Pairing, paths: Sequence[str]) -> tuple[int, int, int]:
+    failing, calls = pairing.forced.misfits(pairing.tolerance)
+    return failing, _renamed(pairing, paths), calls
+
+
+def _renamed(pairing: Pairing, paths: Sequence[str]) -> int:
+    """Return how many of these modules have another last name on the other side."""
+    return sum(
+        pair.reference.path.rpartition(".")[2] != pair.other.path.rpartition(".")[2]
+        for pair in pairing.mapping.pairs
+        if pair.reference.path in paths
+    )
+
+
+def _prove_by_change(pairing: Pairing) -> dict[str, bool | None]:
+    """Return what a change of their weights says of the pairs that are not seen at work.
+
+    The weights of each are changed alike in both programs, and what comes next is compared (see
+    `producer.port.evidence.follows`).
+    """
+    found: dict[str, bool | None] = {}
+    seen = {step.pair.reference.path for step in pairing.forced.steps}
+    unseen = [pair for pair in pairing.mapping.pairs if pair.reference.path not in seen and pair.shared]
+    if not unseen or len(unseen) > _MOST_CHANGED or pairing.is_large:
+        return found
+    draws = np.random.default_rng(1)
+    for pair in unseen:
+        names = [f"{pair.reference.path}.{name}" for name in pair.shared]
+        changed = {
+            name: pairing.weights[name] + _CHANGE * draws.uniform(0.5, 1.5, pairing.weights[name].shape)
+            for name in names
+        }
+        pairing.reference.load(changed)
+        pairing.other.load(pairing.mapping.to_other(changed))
+        calls = pairing.reference.forward(pairing.batch.inputs)
+        moved = forced_pass(pairing.other, pairing.inputs, pairing.mapping, calls)
+        found[pair.reference.path] = follows(
+            (pairing.forced, moved), (pairing.calls, calls), pairing.tolerance
+        )
+        pairing.reference.load({name: pairing.weights[name] for name in names})
+        pairing.other.load(pairing.loaded())
+    return found

@@ -1,0 +1,107 @@
+"""What the mapping shows, as findings: other architectures, weights without a counterpart or without use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from likewise.producer.display import both, gap
+from likewise.producer.port.causes import finite, together
+from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.mapping import Pair, Seen
+from likewise.producer.port.models import PortFinding
+from likewise.producer.port.pairing import Pairing
+
+
+def of_mapping(pairing: Pairing) -> list[PortFinding]:
+    """Return the weights that two checkpoints have otherwise, and what has no counterpart."""
+    reference, other = pairing.reference, pairing.other
+    found = [
+        PortFinding(
+            rung="mapping",
+            path=name,
+            setting="checkpoint",
+            relative_difference=finite(relative),
+            text=f"{name} is {gap(relative)} apart in the two checkpoints",
+        )
+        for name, relative in pairing.checkpoints_apart.items()
+    ]
+    for pair in pairing.mapping.pairs:
+        for side, seen, names in zip(
+            (reference, other), (pair.reference, pair.other), pair.lonely, strict=True
+        ):
+            if names and not _is_of_use_bias(pairing, pair, names):
+                found.append(_lonely(pairing, side, pair, seen, names))
+    found = [*together(found), *_of_unused(pairing)]
+    for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
+        found += [
+            PortFinding(
+                rung="mapping",
+                path=one.path,
+                paths={side.label: one.path},
+                lines={side.label: line} if (line := pairing.line(side, one)) else {},
+                text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
+            )
+            for one in several
+        ]
+    return found
+
+
+def _of_unused(pairing: Pairing) -> list[PortFinding]:
+    """Return the weights that the reference uses and the other program has, but does not use."""
+    reference, other = pairing.reference, pairing.other
+    return [
+        PortFinding(
+            rung="mapping",
+            path=pair.reference.path,
+            paths=pairing.paths(pair),
+            lines=pairing.lines(pair),
+            text=f"{pair.reference.path} of {reference.label} takes part, and a change of "
+            f"{pair.other.path} of {other.label} changes nothing: it is not used there",
+        )
+        for pair in pairing.mapping.pairs
+        if pairing.changes.get(pair.reference.path) is False
+    ]
+
+
+def _is_of_use_bias(pairing: Pairing, pair: Pair, names: Sequence[str]) -> bool:
+    """Return whether a bias has no counterpart since one side has none, which the settings say already."""
+    different = pairing.different.get(pair.reference.path, ())
+    return list(names) == ["bias"] and any(one.name == "use_bias" for one in different)
+
+
+def _lonely(pairing: Pairing, side: Hosted, pair: Pair, seen: Seen, names: Sequence[str]) -> PortFinding:
+    listed = both([f"{seen.path}.{name}" for name in names])
+    what = "was set to what adds nothing" if side is pairing.other else "is left out there"
+    return PortFinding(
+        rung="mapping",
+        path=f"{seen.path}.{names[0]}",
+        paths=pairing.paths(pair),
+        lines=pairing.lines(pair),
+        text=f"{listed} of {side.label} has no counterpart in the other program; for the check it {what}",
+    )
+
+
+def of_architecture(pairing: Pairing) -> PortFinding:
+    """Return that the programs are other architectures, with the first modules that have no counterpart."""
+    mapping, pairs = pairing.mapping, len(pairing.mapping.pairs)
+    first = [
+        (pairing.reference, next(iter(mapping.alone), None)),
+        (pairing.other, next(iter(mapping.strangers), None)),
+    ]
+    named = " and ".join(
+        f"{one.path} of {side.label} ({one.type} {_sizes(one)})" for side, one in first if one is not None
+    )
+    mine, theirs = pairs + len(mapping.alone), pairs + len(mapping.strangers)
+    return PortFinding(
+        rung="mapping",
+        path=next((one.path for _, one in first if one is not None), "model"),
+        text=f"the programs are other architectures: {mine} modules with weights in "
+        f"{pairing.reference.label}, "
+        f"{theirs} in {pairing.other.label}, and only {100 * mapping.share:.0f} % of the weights can "
+        "be paired by "
+        f"kind and shape; the first without a counterpart: {named}",
+    )
+
+
+def _sizes(seen: Seen) -> str:
+    return ", ".join(str(tuple(slot["shape"])) for slot in seen.slots.values())
