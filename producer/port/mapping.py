@@ -157,15 +157,17 @@ class WeightMapping:
         )
 
     def exchanged(self, paths: Sequence[str], others: Sequence[Seen]) -> WeightMapping:
-        """Return the same with other counterparts for some modules of the reference."""
+        """Return the same with other counterparts for some modules of the reference; what nothing is paired
+        with any more has no counterpart.
+        """
         given = dict(zip(paths, others, strict=True))
-        return replace(
-            self,
-            pairs=tuple(
-                replace(one, other=given[one.reference.path]) if one.reference.path in given else one
-                for one in self.pairs
-            ),
+        pairs = tuple(
+            replace(one, other=given[one.reference.path]) if one.reference.path in given else one
+            for one in self.pairs
         )
+        paired = {id(one.other) for one in pairs}
+        every = [*self.strangers, *(one.other for one in self.pairs)]
+        return replace(self, pairs=pairs, strangers=tuple(one for one in every if id(one) not in paired))
 
     def to_other(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the reference's weights or gradients under the other side's names."""
@@ -238,25 +240,35 @@ def _crossed(
         if found is not None:
             pairs.append(Pair(one, found))
         else:
-            found = next((two for two in free if _holds_the_same(one, two)), None)
+            found = next((two for two in free if _same_weights(one, two)), None)
             if found is None:
                 left.append(one)
                 continue
-            pairs.append(Pair(one, found, renamed={next(iter(one.slots)): next(iter(found.slots))}))
+            pairs.append(Pair(one, found, renamed=_same_weights(one, found)))
         free.remove(found)
     place = {id(one): number for number, one in enumerate(order)}
     pairs.sort(key=lambda pair: place[id(pair.reference)])
     return WeightMapping(tuple(pairs), tuple(left), tuple(free))
 
 
-def _holds_the_same(one: Seen, two: Seen) -> bool:
-    """Return whether both have one weight of the same size, such as a table of positions, and one is of
-    the user's own kind.
+def _same_weights(one: Seen, two: Seen) -> dict[str, str]:
+    """Return which weights of modules of two kinds may be the same, but for axes of one.
+
+    A module of the user's own may hold what another one does, such as a table of positions; and a dense layer
+    is a convolution of one point.
     """
-    if OWN not in (one.kind, two.kind) or len(one.slots) != 1 or len(two.slots) != 1:
-        return False
-    shapes = [[size for size in seen.shape(next(iter(seen.slots))) or () if size != 1] for seen in (one, two)]
-    return shapes[0] == shapes[1]
+    if OWN in (one.kind, two.kind) and len(one.slots) == len(two.slots) == 1:
+        names = {next(iter(one.slots)): next(iter(two.slots))}
+    elif {one.kind, two.kind} == {"dense", "conv"}:
+        names = {name: name for name in one.slots if name in two.slots}
+    else:
+        return {}
+    fits = all(_without_ones(one.shape(name)) == _without_ones(two.shape(own)) for name, own in names.items())
+    return names if fits else {}
+
+
+def _without_ones(shape: tuple[int, ...] | None) -> list[int]:
+    return [size for size in shape or () if size != 1]
 
 
 def _gain(one: Seen, two: Seen) -> float:

@@ -7,13 +7,15 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.producer.display import both
-from likewise.producer.port.evidence import PairStep, follows, forced_pass
+from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
 from likewise.producer.port.hosted import RecordedCall, relative_difference
-from likewise.producer.port.mapping import Pair, row_orders
+from likewise.producer.port.mapping import Pair, Seen, row_orders
 from likewise.producer.port.pairing import Pairing
 
+Array = NDArray[Any]
 _NEAR = 0.01
 """Another order fits where it leaves less than this share of the gap."""
 _MOST_SIBLINGS = 3
@@ -68,41 +70,54 @@ def _settle_siblings(pairing: Pairing) -> None:
 
 
 def _settle_crossed(pairing: Pairing) -> None:
-    """Exchange counterparts of equal shapes where each is fed what the other's is.
+    """Give modules whose inputs do not fit the counterpart that is fed the same, of those of equal shapes.
 
-    So branches are told apart that the programs run through in another order: each of two batch norms
-    of one size gives the same when fed the same, whichever it is paired with.
+    So branches are told apart that the programs run through in another order, and a layer that one program
+    has more is found where it is: each of two batch norms of one size gives the same when fed the same,
+    whichever it is paired with.
     """
     groups: dict[tuple[Any, ...], list[PairStep]] = {}
     for step in pairing.forced.steps:
         if step.segment > pairing.tolerance and step.entered is not None:
             groups.setdefault(step.pair.reference.signature, []).append(step)
-    kept, misfits = (pairing.mapping, pairing.forced), pairing.forced.misfits(pairing.tolerance)
-    for group in groups.values():
-        free, paths, others = list(group), [], []
+    kept, misfits = (pairing.mapping, pairing.forced), pairing.forced.misfits(pairing.tolerance)[0]
+    for signature, group in groups.items():
+        free = [(step.pair.other, step.entered) for step in group] + _unpaired(pairing, signature)
+        paths, others = [], []
         for step in group:
             call = pairing.call(step.pair)
             near = max(pairing.tolerance, _NEAR * step.segment)
-            fed = next((one for one in free if call is not None and _is_fed(one, call, near)), None)
-            if fed is not None:
-                free.remove(fed)
+            fits = (one for one in free if call is not None and _is_fed(step, one[1], call, near))
+            if (found := next(fits, None)) is not None:
+                free = [one for one in free if one is not found]
                 paths.append(step.pair.reference.path)
-                others.append(fed.pair.other)
-        if set(paths) == {one.pair.reference.path for one in group if one not in free}:
+                others.append(found[0])
+        stay = {id(step.pair.other) for step in group if step.pair.reference.path not in paths}
+        if not stay & {id(one) for one in others}:
             pairing.mapping = pairing.mapping.exchanged(paths, others)
     if pairing.mapping is not kept[0]:
         pairing.force()
-        if pairing.forced.misfits(pairing.tolerance) >= misfits:
+        if pairing.forced.misfits(pairing.tolerance)[0] > misfits:
             pairing.mapping, pairing.forced = kept
             pairing.other.load(pairing.loaded())
 
 
-def _is_fed(step: PairStep, call: RecordedCall, near: float) -> bool:
-    """Return whether what enters the other side's module of a step is as near to what entered a call."""
-    one, two = call.entered, step.entered
-    if one is None or two is None or one.shape != two.shape:
+def _unpaired(pairing: Pairing, signature: tuple[Any, ...]) -> list[tuple[Seen, Array | None]]:
+    """Return the other program's modules of a signature without a counterpart, with what enters them."""
+    places = first_calls(pairing.forced.calls)
+    return [
+        (one, pairing.forced.calls[places[one.path]].entered)
+        for one in pairing.mapping.strangers
+        if one.signature == signature and one.path in places
+    ]
+
+
+def _is_fed(step: PairStep, entered: Array | None, call: RecordedCall, near: float) -> bool:
+    """Return whether what enters a module of the other side is as near to what entered a step's call."""
+    one = call.entered
+    if one is None or entered is None or one.shape != entered.shape:
         return False
-    return relative_difference(step.pair.entering(one), two) <= near
+    return relative_difference(step.pair.entering(one), entered) <= near
 
 
 def _try_orders(pairing: Pairing, group: Sequence[Pair]) -> None:

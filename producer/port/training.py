@@ -32,8 +32,8 @@ def of_draws(pairing: Pairing) -> list[PortFinding]:
     ]
     told = together(found)
     sides = (pairing.reference, pairing.other)
-    told += [_of_lonely(*sides, site) for site in pairing.draws.alone]
-    told += [_of_lonely(*sides[::-1], site) for site in pairing.draws.strangers]
+    told += together(_of_lonely(*sides, site) for site in pairing.draws.alone)
+    told += together(_of_lonely(*sides[::-1], site) for site in pairing.draws.strangers)
     return told
 
 

@@ -231,6 +231,11 @@ class ImportedProgram(ABC):
         """Return what the user's evaluate(model) does, begun in training mode or in evaluation mode."""
 
 
+def without_ones(shape: Sequence[int]) -> list[int]:
+    """Return the sizes of the axes that are not 1."""
+    return [size for size in shape if size != 1]
+
+
 def named(given: Any, kind: type[T]) -> dict[str, T]:
     """Return those of a kind by name: of a mapping, a tuple, an object's attributes, or a lone one."""
     if isinstance(given, kind):

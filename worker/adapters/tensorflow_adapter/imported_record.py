@@ -20,7 +20,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     apply_pointwise,
     parts,
 )
-from likewise.worker.port.contract import OWN, Call, Forced, Forward
+from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -220,7 +220,8 @@ def walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _through(own: Any, forced: NDArray[Any]) -> Any:
     """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
-    if tuple(own.shape) != forced.shape:
+    if without_ones(own.shape) != without_ones(forced.shape):
         return own
+    forced = forced.reshape(tuple(own.shape))
     target = tf.constant(forced, own.dtype)
     return target if own.dtype.is_integer else own + tf.stop_gradient(target - own)

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch
 from likewise.worker.adapters.torch_adapter.imported_modules import Known
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
-from likewise.worker.port.contract import OWN, Call, Forced, Forward
+from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -166,8 +166,9 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]
 
 def _through(own: torch.Tensor, forced: NDArray[Any]) -> torch.Tensor:
     """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
-    if tuple(own.shape) != forced.shape:
+    if without_ones(own.shape) != without_ones(forced.shape):
         return own
+    forced = forced.reshape(tuple(own.shape))
     target = torch.as_tensor(np.array(forced, order="C"), dtype=own.dtype)
     return own + (target - own).detach() if own.is_floating_point() else target
 
