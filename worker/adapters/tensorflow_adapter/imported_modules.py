@@ -26,7 +26,7 @@ class Known:
     kind: str
     settings: dict[str, Any]
     weights: dict[str, Held]
-    """By their names in the common language."""
+    """The weights, by their names in the common language."""
     channels_first: bool = False
     joined: tuple[int, int] = (1, 1)
     """How many last axes of what enters, and of what leaves, are one in the common language."""
