@@ -14,7 +14,7 @@ from rich.status import Status
 from likewise.producer.bench.conclude import conclude
 from likewise.producer.bench.models import Bench, Phase, TimedRounds, TimedRun, name_of
 from likewise.producer.bench.protocol import Enough, alternate
-from likewise.producer.display import count, plus_minus
+from likewise.producer.display import count, plus_minus, seconds
 from likewise.producer.job.resolve import resolve
 from likewise.producer.runs.follow import Noticed, Progressed, Update
 from likewise.producer.runs.submit import FollowUp
@@ -53,6 +53,7 @@ def timed_rounds(
     """
     timing = _Timing(outcome, experiment=measured.experiment, sites=sites, progress=progress)
     if not measured.first:
+        progress.begin(len(timing.names), enough.budget_s)
         first, missing = yield from _warm_up(timing, progress=progress)
         measured = measured.model_copy(update={"first": first, "missing": tuple(missing)})
     found = {label: list(measured.timed.get(label, ())) for label in measured.first}
@@ -217,6 +218,13 @@ class Progress:
         self._name = ""
         self._said_s = time.monotonic()
 
+    def begin(self, sides: int, budget_s: float) -> None:
+        """Say before what is to come and how long that takes."""
+        self._line(
+            f"timing {count(sides, 'way')} of training it: first a run of each, which takes as long as "
+            f"compiling does; then rounds for at most about {seconds(budget_s)}"
+        )
+
     def warming(self, name: str) -> None:
         """Say that the first run of a side begins, the one that compiles."""
         self._line(f"warming up {name}")
@@ -244,8 +252,8 @@ class Progress:
         self._line(self._so_far)
 
     def notice(self, text: str) -> None:
-        """Say a word on a wait."""
-        self._console.print(text)
+        """Say a word on a wait, and whose run waits."""
+        self._console.print(f"{self._name}: {text}" if self._name else text)
 
     def _step(self, text: str) -> None:
         if self._status is None and time.monotonic() - self._said_s > LINE_EVERY_S:

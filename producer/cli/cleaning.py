@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import AsJson, age_in_s, print_json
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 def delete(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

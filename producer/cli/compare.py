@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -129,7 +130,11 @@ def explain(
     side: Annotated[
         str | None,
         typer.Option(
-            "--side", "--framework", metavar="NAME", help="Explain this side alone; every other, if none."
+            "--side",
+            "--framework",
+            metavar="NAME",
+            help="Explain this side alone; every other, if none.",
+            autocompletion=completing.sides,
         ),
     ] = None,
     as_json: AsJson = False,

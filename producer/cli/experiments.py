@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -84,7 +85,12 @@ def submit(
 
 def watch(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ] = "last",
     as_json: AsJson = False,
     form: Form = None,
@@ -152,6 +158,7 @@ def show(
             metavar="ID...",
             help="An experiment's id, its beginning, or last; with --resolved a job file too; several are "
             "shown beside each other.",
+            autocompletion=completing.specs_and_ids,
         ),
     ] = None,
     resolved: Resolved = False,
@@ -229,7 +236,12 @@ def _beside(*given: str, quiet: bool) -> Document:
 
 def report(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ] = "last",
     file: Annotated[
         Path | None,
@@ -294,7 +306,12 @@ _SAID = {"leased": "is stopping", "cancelled": "cancelled", "queued": "is stoppi
 
 def cancel(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

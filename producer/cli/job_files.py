@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -184,7 +185,13 @@ def _problems(error: Any) -> list[dict[str, Any]]:
 def code(
     spec: Spec,
     side: Annotated[
-        str | None, typer.Option("--side", metavar="NAME", help="The side whose program is wanted.")
+        str | None,
+        typer.Option(
+            "--side",
+            metavar="NAME",
+            help="The side whose program is wanted.",
+            autocompletion=completing.sides,
+        ),
     ] = None,
     set_values: SetValues = None,
     sides: Sides = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -135,7 +136,12 @@ def _tell_unreadable(errors: Sequence[ResultError]) -> None:
 
 def label(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ],
     tag: Tags = None,
     untag: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.output import loudness
 from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, check_free, format_of, write, write_file
 from likewise.shared.errors import UsageError
@@ -29,13 +30,27 @@ def _known(form: str | None) -> str | None:
     return form
 
 
-Spec = Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")]
+Spec = Annotated[
+    str,
+    typer.Argument(
+        help="A job file, - for standard input, or a shipped example.", autocompletion=completing.specs
+    ),
+]
 SpecOrId = Annotated[
-    str, typer.Argument(help="A job file, - for standard input, a shipped example, or an experiment's id.")
+    str,
+    typer.Argument(
+        help="A job file, - for standard input, a shipped example, or an experiment's id.",
+        autocompletion=completing.specs_and_ids,
+    ),
 ]
 SetValues = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a setting, such as training.epochs=100.",
+        autocompletion=completing.settings,
+    ),
 ]
 Seeds = Annotated[
     str | None,
@@ -50,6 +65,7 @@ Sides = Annotated[
         metavar="A,B",
         help="Who trains it, such as torch:eager,torch:compiled or torch/float64,torch/float32; each is "
         "[LABEL=]FRAMEWORK[==VERSION][@DEVICE][:EXECUTION][/PRECISION].",
+        autocompletion=completing.frameworks,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import AsJson, Form, Output, Report, print_json
 from likewise.shared.errors import UsageError
 
@@ -39,7 +40,12 @@ def history(
 
 def pin(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An experiment's id, its beginning, or last.",
+            autocompletion=completing.ids,
+        ),
     ] = "last",
     file: Annotated[
         Path | None,

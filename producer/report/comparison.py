@@ -117,7 +117,7 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
         yield _gaps(comparison, narrow=narrow)
         yield ""
     if comparison.growth and console.is_terminal:
-        yield _growth(comparison)
+        yield _growth(comparison, narrow=narrow)
         yield ""
     if comparison.equivalence:
         yield _tests(comparison, wide=console.width >= _WIDE)
@@ -185,16 +185,18 @@ def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[Rend
         yield _side_by_side(comparison, "where they part", values)
 
 
-def _growth(comparison: Comparison) -> RenderableType:
-    """Return the gap in the loss over epochs, declared and in the twin."""
+def _growth(comparison: Comparison, *, narrow: bool) -> RenderableType:
+    """Return the gap in the loss over epochs, declared and in the twin; drawn small unless `narrow`."""
     table = plain_table()
-    for name in ("gap in the loss by epoch", "first", "last", ""):
-        table.add_column(name, style="dim" if name.startswith("gap") else "", no_wrap=True)
+    table.add_column("gap in the loss by epoch", style="dim", overflow="fold")
+    for name in ("first", "last", *([] if narrow else [""])):
+        table.add_column(name, no_wrap=True)
     for one in comparison.growth:
         whose = f"{one.other}, " if len(comparison.growth) > 1 else ""
         declared = comparison.jobs[one.other].precision
         for name, values in ((declared, one.declared), ("float64 twin", one.twin)):
-            table.add_row(f"{whose}{name}", gap(values[0]), gap(values[-1]), sparkline(values, _SPARKS))
+            drawn = [] if narrow else [sparkline(values, _SPARKS)]
+            table.add_row(f"{whose}{name}", gap(values[0]), gap(values[-1]), *drawn)
     return table
 
 

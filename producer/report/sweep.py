@@ -133,6 +133,10 @@ def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
     last = max(spread, *(len(_verdict(point)) for point in sweep.points))
     first = beside if beside + best + median + last + 3 * len(_GAP) <= console.width else names
 
+    if console.is_terminal and names + best + median + spread + 3 * len(_GAP) > console.width:
+        yield from _blocks(sweep)
+        return
+
     def line(label: str, cells: Sequence[str], style: str) -> Text:
         text = Text(_padded(label, first), style=style)
         return text.append(f"{_GAP}{cells[0]:>{best}}{_GAP}{cells[1]:>{median}}{_GAP}{cells[2]}")
@@ -150,6 +154,18 @@ def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
         yield heading.append(_GAP).append_text(verdict)
         for name in sweep.frameworks:
             yield line(f"  {name}", lines[place, name], "dim")
+
+
+def _blocks(sweep: Sweep) -> Iterator[Text]:
+    """Yield a block a point, for a terminal without room for columns."""
+    for point in sweep.points:
+        yield Text(_settings(point), style="bold", overflow="fold")
+        if (verdict := _verdict(point)).plain:
+            yield Text("  ").append_text(verdict)
+        for name in sweep.frameworks:
+            yield Text(f"  {name}", style="dim")
+            for title, cell in zip(_TITLES, _cells(point.frameworks[name]), strict=True):
+                yield Text(f"    {title}  {cell}", overflow="fold")
 
 
 def _padded(text: str, width: int) -> str:
