@@ -164,7 +164,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
     classes: NDArray[Any] | None = None
     if task == "multiclass":
         classes = y
-    elif _one_binary(y, task):
+    elif task == "binary" and y.shape[1] == 1:
         classes = y[:, 0].astype(np.int64)
     train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
     if weights is not None and not weights[train].any():
@@ -293,10 +293,6 @@ def load(data: Data, base: Path, *, tasks: Mapping[str, Task]) -> Loaded:
         case _:
             loaded = load_synthetic(data)
     return loaded
-
-
-def _one_binary(y: NDArray[Any], task: Task) -> bool:
-    return task == "binary" and y.shape[1] == 1
 
 
 def _lost_classes(

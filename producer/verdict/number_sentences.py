@@ -75,17 +75,20 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
         return []
     sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
-        predicted = [one.predictions for one in seeds]
-        shown = [
-            display.predicted(values[0].tolist())
-            for values in predicted
-            if values is not None and len(values)
+        rows = [
+            one.table.by_output(one.predictions[0])
+            for one in seeds
+            if one.predictions is not None and len(one.predictions)
         ]
-        if len(shown) < len(sides):
+        if len(rows) < len(sides) or len({tuple(row) for row in rows}) > 1:
             continue
-        if len(set(shown)) < 2:
+        shown = {output: [display.predicted(row[output].tolist()) for row in rows] for output in rows[0]}
+        apart = next((output for output, values in shown.items() if len(set(values)) > 1), None)
+        if apart is None:
             return []
-        values = both([f"{name} predicts {value}" for name, value in zip(sides, shown, strict=True)])
+        end = f" for {apart}" if apart else ""
+        pairs = zip(sides, shown[apart], strict=True)
+        values = both([f"{name} predicts {value}{end}" for name, value in pairs])
         which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
         return [f"At {display.asked(asked[0])}, {values}{which}."]
     return []
