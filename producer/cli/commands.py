@@ -105,7 +105,7 @@ def _loudness() -> list[Any]:
                          help="Say every change on the way, a line each."),
         ] = False,
     ) -> None:  # fmt: skip
-        """Take both."""
+        """It takes both options."""
 
     return [one for one in typer.main.get_command(made).params if one.name in ("quiet", "verbose")]
 

@@ -67,7 +67,7 @@ class Drawing:
 
     kind: ClassVar = "drawing"
     name: str
-    """Its id on the page."""
+    """It is the figure's id on the page."""
     says: str
     figure: Figure
     switches_scale: bool = False
@@ -153,7 +153,7 @@ class Page:
     title: str
     """The verdict or the answer, in a few words."""
     name: str = ""
-    """The experiment's name."""
+    """It is the name of the experiment."""
     facts: Sequence[str] = ()
     """What the first line tells beside the name: how many seeds, when."""
     tone: Tone = "plain"
