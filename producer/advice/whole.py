@@ -66,6 +66,21 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
     return WholeProgram(code="\n\n\n".join([f"{title}\n\n{imports}", *blocks]) + "\n", arrays=arrays)
 
 
+def model_blocks(run: PreparedRun) -> tuple[str, list[str]]:
+    """Return the form of a program, and its blocks up to the function `model()`, the imports first.
+
+    Raises NotWrittenError as `whole_program` does.
+    """
+    known = library_of(run.side.framework)
+    if known is None:
+        raise NotWrittenError(f"programs of {run.side.framework}")
+    parts = program_parts(run.job, run.program, run.side.framework)
+    program = _Program(run=run, parts=parts, splits=("train",), arrays_file="")
+    blocks = [block.strip("\n") for block in _FORMS[known[1]](program) if block]
+    last = next(place for place, block in enumerate(blocks) if block.startswith("def model()"))
+    return known[1], blocks[: last + 1]
+
+
 def _refuse_unwritten(parts: Sequence[Part]) -> None:
     """Raise NotWrittenError for what the parts say and such a file has no place for."""
     if any(part.place == "end" for part in parts):

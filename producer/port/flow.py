@@ -108,7 +108,12 @@ def map_port(port: Port, *, by_hand: Sequence[Mapping[str, str]], tell: Callable
 def _interpreter(program: Program, settings: Settings, tell: Callable[[str], None]) -> Path:
     if program.environment is not None:
         return program.environment
-    wanted = WorkerEnvironment(framework=program.framework)
+    return interpreter_of(program.framework, settings, tell)
+
+
+def interpreter_of(framework: str, settings: Settings, tell: Callable[[str], None]) -> Path:
+    """Return the Python of a framework's environment, which is made where it is not there yet."""
+    wanted = WorkerEnvironment(framework=framework)
     if settings.environments is not None:
         return environments.ready_made(settings.environments.absolute(), wanted)
     paths = stack_paths(settings.home)

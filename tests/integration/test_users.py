@@ -37,7 +37,9 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
 }
 """By command, its arguments here, and the users for whom it does its work. The producer's trainings are
 those of every other test of commands."""
-WITHOUT_REDIS = {"bisect", "init", "examples", "validate", "data", "code", "schema", "version", "up", "down"}
+WITHOUT_REDIS = {
+    *("bisect", "export", "init", "examples", "validate", "data", "code", "schema", "version", "up", "down"),
+}
 DANGEROUS = """
 CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN
 MONITOR|SAVE|BGSAVE|REPLICAOF NO ONE|ACL SETUSER x|ACL LIST|EVAL return 0|CLIENT KILL ID 1

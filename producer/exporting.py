@@ -1,0 +1,195 @@
+"""Writes a trained model out: as a plain program with its weights, and as checkpoints of its framework.
+
+The program runs without Likewise. A checkpoint is written by the framework itself: the program is imported in
+the side's environment, in a process of its own. Every export is proved: the program predicts once more what
+the training predicted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.advice.program import NotWrittenError
+from likewise.producer.advice.trained import SCALING, TARGET_SCALING, trained_program
+from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
+from likewise.producer.display import gap
+from likewise.producer.port.flow import interpreter_of
+from likewise.producer.port.hosted import Hosted, relative_difference
+from likewise.shared.errors import RunFailedError, UsageError
+from likewise.shared.job.weights import NpzWeights
+from likewise.shared.settings import Settings
+
+if TYPE_CHECKING:
+    from likewise.producer.follow_ups import Judged
+    from likewise.shared.results.seed_table import Load
+    from likewise.shared.run import Run
+
+FORMATS: Mapping[str, str] = {
+    "program": ".py",
+    "safetensors": ".safetensors",
+    "state_dict": ".pt",
+    "keras": ".keras",
+    "npz": ".npz",
+}
+"""The formats, and the endings of their files."""
+TOLERANCE = 1e-5
+"""The program's outputs may lie so far from those of the training, by the largest."""
+_PROVE = (
+    "import runpy, sys, numpy; program, rows, out = sys.argv[1:]; "
+    "numpy.save(out, numpy.asarray(runpy.run_path(program)['predict'](numpy.load(rows))))"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written."""
+
+    files: tuple[Path, ...]
+    apart: float | None
+    """How far the program's predictions are from those of the training; None where there were none."""
+
+
+def export(
+    outcome: Judged, side: str, file: Path, *, seed: int | None = None, tell: Callable[[str], None]
+) -> Exported:
+    """Write the model that a side has trained, in the format of the file's ending.
+
+    Raises UsageError for what cannot be written so, RunFailedError where what was written predicts otherwise.
+    """
+    run, row = _trained(outcome, side, seed)
+    table = next(one.table for one in outcome.comparison.runs if one.side == side)
+    arrays = {name: array[row] for name, array in table.weights().items()}
+    program, beside = file.with_suffix(".py"), file.with_suffix(".npz")
+    if file.suffix == ".npz":
+        beside = file.with_name(f"{file.stem}_weights.npz")
+    prepared = _prepared(run, outcome.arrays, beside.name)
+    try:
+        code = trained_program(prepared, name=run.job.name, weights_file=beside.name)
+    except NotWrittenError as error:
+        raise UsageError(f"a plain program of {side} cannot say {error}") from None
+    if prepared.data.scaling is not None:
+        arrays[SCALING] = np.asarray(prepared.data.scaling)
+    if prepared.data.target_scaling is not None:
+        arrays[TARGET_SCALING] = np.asarray(prepared.data.target_scaling)
+    program.write_text(code, encoding="utf-8")
+    np.savez(beside, allow_pickle=False, **arrays)
+    settings = Settings.from_environment()
+    interpreter = interpreter_of(run.framework, settings, tell)
+    apart = _proved(interpreter, program, run, table.rows[row].predictions, outcome.arrays)
+    if file == program:
+        return Exported(files=(program, beside), apart=apart)
+    _write_checkpoint(run, (program, beside), file, interpreter)
+    return Exported(files=(file, program, beside), apart=apart)
+
+
+def _trained(outcome: Judged, side: str, seed: int | None) -> tuple[Run, int]:
+    runs = {run.side: run for run in outcome.runs}
+    if side not in runs:
+        raise UsageError(f"--side is {side!r}; the sides are {', '.join(runs)}")
+    run, seeds = runs[side], outcome.record.experiment.seed_list
+    if seed is not None and seed not in seeds:
+        raise UsageError(f"--seed is {seed}; the seeds are {', '.join(map(str, seeds[:20]))}")
+    row = 0 if seed is None else seeds.index(seed)
+    (of_side,) = [one for one in outcome.comparison.runs if one.side == side]
+    if not of_side.table.succeeded[row]:
+        raise UsageError(f"{side} has no trained model of seed {seeds[row]}: that training failed")
+    return run, row
+
+
+def _prepared(run: Run, load: Load, weights_file: str) -> PreparedRun:
+    """Return a run that starts from the trained weights, with as much of its data as a program says."""
+    dataset, train = run.dataset, run.dataset.train
+    scaling = dataset.target_scaling
+    data = PreparedData(
+        task=dataset.task,
+        outputs={},
+        train=Arrays(
+            x=load(train.x),
+            y=load(train.y),
+            weights=None if train.weights is None else load(train.weights),
+        ),
+        validation=None,
+        test=None,
+        predict=None,
+        predict_given=None,
+        classes=dataset.classes,
+        class_names=dataset.class_names,
+        feature_names=dataset.feature_names,
+        target_names=dataset.target_names,
+        given_weights=None,
+        columns=dataset.columns,
+        scaling=None if dataset.scaling is None else load(dataset.scaling),
+        target_scaling=None if scaling is None else (scaling[0], scaling[1]),
+    )
+    weights = NpzWeights(type="npz", path=weights_file)
+    job = run.job.model_copy(update={"initial_weights": weights})
+    return PreparedRun(side=_side(run), job=job, data=data)
+
+
+def _side(run: Run) -> Any:
+    from likewise.shared.job.side import Side
+
+    return Side(label=run.side, framework=run.framework)
+
+
+def _proved(
+    interpreter: Path, program: Path, run: Run, trained: NDArray[Any] | None, load: Load
+) -> float | None:
+    """Return how far the program's predictions lie from the training's, by the program run on its own."""
+    if run.dataset.predict is None or trained is None:
+        return None
+    rows = _own_units(load(run.dataset.predict), run, load)
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "rows.npy"), Path(folder, "outputs.npy")
+        np.save(given, rows)
+        command = [str(interpreter), "-I", "-c", _PROVE, str(program.absolute()), str(given), str(found)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise RunFailedError(f"{program} was written, and does not run: {last}")
+        outputs = np.load(found, allow_pickle=False)
+    apart = relative_difference(np.asarray(trained), outputs.reshape(np.shape(trained)))
+    if not apart <= TOLERANCE:
+        raise RunFailedError(
+            f"{program} was written, but its predictions are {gap(apart)} apart from those of the training"
+        )
+    return apart
+
+
+def _own_units(rows: NDArray[Any], run: Run, load: Load) -> NDArray[Any]:
+    """Return rows as the model takes them in their own units."""
+    data = run.job.data
+    if data.scale is not None:
+        rows = rows * np.asarray(data.scale)
+    if data.mean is not None:
+        rows = rows + np.asarray(data.mean)
+    if run.dataset.scaling is not None:
+        mean, scale = load(run.dataset.scaling)
+        rows = rows * scale + mean
+    return rows
+
+
+def _write_checkpoint(run: Run, written: tuple[Path, Path], file: Path, interpreter: Path) -> None:
+    """Have the framework write the model of the program, which is imported from a folder of its own."""
+    from likewise.producer.local import environments
+    from likewise.producer.local.home import stack_paths
+
+    paths = stack_paths(Settings.from_environment().home)
+    paths.make()
+    environments.link_worker_code(paths.code)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Hosted(run.side, run.framework, interpreter, paths.code) as host,
+    ):
+        program, _ = (shutil.copy(one, folder) for one in written)
+        host.open(Path(program), "model", "float32")
+        host.save(file.absolute())
