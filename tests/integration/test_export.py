@@ -111,7 +111,7 @@ def test_what_is_exported_predicts_what_was_trained_without_likewise(export, tra
     arrays["layers.3.bias"] = arrays["layers.3.bias"] + 0.01
     np.savez(tmp_path / "net.npz", **arrays)
     spoilt = alone(side, PREDICT, tmp_path / "net.py", rows)
-    assert np.abs(spoilt - wanted).min() > 0.01, "the program reads the weights beside it"
+    assert np.abs(spoilt - wanted).min() > 0.009, "the program reads the weights beside it"
 
 
 def test_another_seed_is_another_model_in_safetensors(export, trained, tmp_path):
