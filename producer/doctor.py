@@ -187,7 +187,7 @@ def _redis(session: Session) -> Iterator[Finding]:
 
 
 MENDED = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
-"""From these versions of each release of Redis on, scripts cannot take over the server (CVE-2025-49844)."""
+"""The first version of each release of Redis in which no script can take over the server (CVE-2025-49844)."""
 
 
 def _known_risk(version: tuple[int, ...]) -> str | None:

@@ -51,7 +51,7 @@ _PROVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written."""
+    """An export: the files that were written, and what was made sure of."""
 
     files: tuple[Path, ...]
     apart: float | None

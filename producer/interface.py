@@ -54,7 +54,7 @@ class JobOptions(TypedDict, total=False):
 
 
 class CompareOptions(JobOptions, total=False):
-    """What `compare` takes."""
+    """The options of `compare`, which trains the sides and judges them."""
 
     key: str | None
     twin: bool
@@ -64,13 +64,13 @@ class CompareOptions(JobOptions, total=False):
 
 
 class SubmitOptions(JobOptions, total=False):
-    """What `submit` takes."""
+    """The options of `submit`, which puts runs on their queues."""
 
     key: str | None
 
 
 class ExplainOptions(JobOptions, total=False):
-    """What `explain` takes."""
+    """The options of `explain`, which trains with the settings that differ."""
 
     side: str | None
     combinations: int
@@ -78,7 +78,7 @@ class ExplainOptions(JobOptions, total=False):
 
 
 class BenchOptions(JobOptions, total=False):
-    """What `bench` takes."""
+    """The options of `bench`, which times the sides."""
 
     variants: Sequence[Execution]
     budget_s: float
@@ -89,7 +89,7 @@ class BenchOptions(JobOptions, total=False):
 
 
 class SweepOptions(JobOptions, total=False):
-    """What `sweep` takes."""
+    """The options of `sweep`, which trains every combination of a grid."""
 
     full: bool
 

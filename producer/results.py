@@ -197,7 +197,7 @@ class ExplanationResult(Result):
         self.explanations = tuple(explanations)
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
-        """Return the explanations."""
+        """Return the explanations as a document."""
         from likewise.producer.report.explanation import ExplanationDocument
 
         return ExplanationDocument(self.explanations)
@@ -220,7 +220,7 @@ class BenchResult(Result):
         self.bench = bench
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
-        """Return the bench."""
+        """Return the bench as a document."""
         from likewise.producer.report.bench import BenchDocument
 
         return BenchDocument(self.bench)
@@ -265,14 +265,14 @@ class SweepResult(Result):
 
 
 class PortResult(Result):
-    """On which rungs the second program does what the first one does."""
+    """A check of two programs: the rungs on which the second does what the first one does."""
 
     def __init__(self, check: PortCheck) -> None:
         super().__init__()
         self.check = check
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
-        """Return the check."""
+        """Return the check as a document."""
         from likewise.producer.report.port import PortDocument
 
         return PortDocument(self.check)

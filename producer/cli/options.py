@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_TAG, LONGEST_NOTE = 50, 2_000
-"""So many letters are kept of a tag and of a note."""
+"""A tag and a note are no longer than this, in letters."""
 
 
 def _known(form: str | None) -> str | None:

@@ -18,7 +18,6 @@ from likewise.producer.data.arrays import (
     load_builtin,
     load_inline,
     load_synthetic,
-    table,
 )
 from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
@@ -27,11 +26,11 @@ from likewise.producer.data.named import (
     as_the_model_takes_them,
     beside_each_other,
     check_inputs,
-    predict_inputs,
     refuse_for_several,
     scaled_features,
 )
 from likewise.producer.data.npz import given_weights, load_npy, load_npz
+from likewise.producer.data.predicting import predict_rows
 from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
@@ -169,7 +168,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
     train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
     if weights is not None and not weights[train].any():
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
-    given = _predict_rows(job, x.shape[1:], loaded)
+    given = predict_rows(job, x.shape[1:], loaded)
     predict, scaling = given, None
     if job.data.standardize:
         only = scaled_features(loaded, job)
@@ -331,44 +330,6 @@ def _standard(train: NDArray[Any], place: str, only: NDArray[np.bool_] | None = 
     if only is not None:
         mean, scale = np.where(only, mean, 0.0), np.where(only, scale, 1.0)
     return np.stack([mean, scale])
-
-
-def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
-    """Return the rows of `predict` as features, before they are standardised. Raises DataError."""
-    if job.predict is None:
-        return None
-    if isinstance(job.predict, Mapping):
-        return predict_inputs(job.predict, job, loaded)
-    by_column = [row for row in job.predict if isinstance(row, Mapping)]
-    if by_column:
-        if loaded.features is None:
-            raise DataError(
-                "predict: gives rows by column, and these data are no table; give lists of numbers"
-            )
-        return loaded.features.encode(by_column, "predict")
-    if loaded.features is not None and not loaded.features.is_plain:
-        raise DataError(
-            "predict: give each row by column, such as {"
-            + ", ".join(f"{printable(one.name)}: …" for one in loaded.features.fitted[:3])
-            + "}, since columns are turned into other features"
-        )
-    rows = table(job.predict)  # type: ignore[arg-type]
-    width = prod(shape)
-    if rows.shape[1] != width:
-        names = f" ({', '.join(loaded.feature_names[:8])})" if 0 < len(loaded.feature_names) <= 8 else ""
-        flat = len(rows) == width and rows.shape[1] == 1
-        hint = (
-            f"; one row is a list within the list: [[{', '.join(f'{v:g}' for v in rows[:4, 0])}, …]]"
-            if flat and width > 4
-            else f"; one row is a list within the list: [[{', '.join(f'{v:g}' for v in rows[:, 0])}]]"
-            if flat
-            else ""
-        )
-        raise DataError(
-            f"predict: its rows have {rows.shape[1]} value{'s' * (rows.shape[1] != 1)}, and a sample of the "
-            f"data has {width}{names}{hint}"
-        )
-    return rows.reshape(-1, *shape)
 
 
 def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:

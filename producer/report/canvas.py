@@ -53,7 +53,7 @@ class Canvas(ABC):
         """Return about how wide a text is."""
 
     def rectangle(self, left: float, top: float, width: float, height: float, fill: str) -> None:
-        """Fill a rectangle."""
+        """Draw a filled rectangle, by its upper left corner and its size."""
         right, bottom = left + width, top + height
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
 

@@ -48,7 +48,7 @@ class ChangedSetting:
     """The side's label; empty for the seeds, which all sides have in common."""
     path: str
     values: Mapping[str, Any]
-    """Its value by the experiment's id."""
+    """The setting's value, by the experiment's id."""
 
 
 @dataclass(frozen=True, kw_only=True)

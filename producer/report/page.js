@@ -294,17 +294,24 @@
     const across = place === "x";
     if (given.names.length) return across ? columns(given) : rows(given);
     const powers = given.log ? decades(figure, place) : null;
+    const guided = powers ? {} : around(figure, place);
     return {
       type: given.log ? "log" : "value",
       name: given.label,
       nameLocation: "middle",
       nameGap: across ? 28 : 52,
       nameTextStyle: { color: colour("quiet"), width: across ? undefined : 260, overflow: "truncate" },
-      ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true, ...around(figure, place) }),
+      ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true, ...guided }),
       ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
       splitNumber: narrow.matches ? 4 : 6,
       ...(powers ? { interval: powers.step } : {}),
-      axisLabel: { color: colour("ink"), hideOverlap: true, formatter: (value) => tick(value, given.log) },
+      axisLabel: {
+        color: colour("ink"),
+        hideOverlap: true,
+        formatter: (value) => tick(value, given.log),
+        // Ends that guides set are no round numbers.
+        ...(guided.min ? { showMinLabel: false, showMaxLabel: false } : {}),
+      },
       axisLine: { show: across, lineStyle: { color: colour("quiet") }, onZero: false },
       axisTick: { show: across, lineStyle: { color: colour("line") } },
       splitLine: { show: !across || given.label !== "epoch", lineStyle: { color: colour("line") } },

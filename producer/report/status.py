@@ -26,7 +26,7 @@ SHOWN_OF_AN_ID = 8
 TABLE_COLUMNS = 60
 """A table of workers on a narrower terminal would break each word of its cells."""
 CONTAINER = 8
-"""So many characters of the name that an engine draws for a container tell it from others."""
+"""An engine draws a name for each container; this many of its characters tell it from others."""
 _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 

@@ -14,11 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, save
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
-    CHANGEABLE,
-    Known,
-    parts,
-)
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, settings_of
