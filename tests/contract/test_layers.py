@@ -1043,7 +1043,7 @@ def test_batch_norm_takes_a_batch_of_one_sample(variance: str, kit: Any) -> None
 
 OWN_STARTS_MISSING = {"torch": ["multi_head_attention of three"]}
 """Layers that a framework's own module cannot be."""
-NO_START = ("locally_connected1d", "locally_connected2d")
+NO_START = ("locally_connected1d", "locally_connected2d", "position_embedding")
 """Layers that no framework has."""
 
 
