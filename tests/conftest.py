@@ -296,12 +296,18 @@ class Desk:
         """What the data and job modules would make of it, without their help."""
         import numpy as np
 
-        from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
+        from likewise.producer.data.prepare import Arrays, OutputTargets, PreparedData, PreparedRun
         from likewise.producer.job.resolve import resolve
+        from likewise.shared.job.several import ONLY_OUTPUT
 
         x = np.arange(-1.0, 5.0)[:, None]
         data = PreparedData(
             task="regression",
+            outputs={
+                ONLY_OUTPUT: OutputTargets(
+                    task="regression", columns=1, classes=None, class_names=(), target_names=("y",)
+                )
+            },
             train=Arrays(x=x, y=2 * x - 1, weights=None),
             validation=None,
             test=None,

@@ -65,8 +65,8 @@ def timed_rounds(
         return now
 
     def after_round(done: int, width: float) -> None:
-        progress.round(done, width)
         so_far(complete=False)
+        progress.round(done, width)
 
     if found:
         yield from alternate(found, timing.time_one, enough=enough, after_round=after_round)

@@ -146,7 +146,8 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise, tmp_path):
     for ending in ("html", "csv"):
         path = tmp_path / f"sweep.{ending}"
         assert likewise("report", sweep["experiment_id"], "-o", str(path)).returncode == 0
-        assert path.read_text(encoding="utf-8").count("training.epochs") >= 4
+        text = path.read_text(encoding="utf-8").replace("<wbr>", "")  # where a page may break a word
+        assert text.count("training.epochs") >= 4
 
 
 def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise, desk):

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
 those of every other test of commands."""
 WITHOUT_REDIS = {
     *("bisect", "export", "init", "examples", "validate", "data", "code", "schema", "version", "up", "down"),
+    "logs",
 }
 DANGEROUS = """
 CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN
