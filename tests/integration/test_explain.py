@@ -143,9 +143,17 @@ ENDLESS = ("--set", "training.epochs=300000", "--seeds", "1", "--budget", "10000
 
 def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
     """The other side trains one epoch, and the reference's many where they are switched."""
-    process = start("explain", "article", *ENDLESS, "--set", "overrides={torch: {training.epochs: 1}}")
+    slow = ("--set", "execution=eager", "--set", "overrides={torch: {training.epochs: 1}}")
+    process = start("explain", "article", *ENDLESS, *slow)
     process.heard("explaining by")
-    process.heard("training")
+
+    def training() -> bool:
+        whole = desk.ledger.experiments(limit=1)[0]
+        mixed = whole.related.get("mixtures")
+        runs = () if mixed is None else desk.ledger.records(desk.ledger.experiment(mixed).run_ids)
+        return any(run.state == "training" for run in runs)
+
+    until(training, within_s=60, what="a mixture is trained")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
 
