@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from likewise.producer.session import Session
 
-LOOK_FOR_QUEUES_S = 60.0
+LOOK_FOR_QUEUES_S = 10.0
 """Queues are found by a walk through all keys, which is not taken with every snapshot."""
 OLDEST_OF = 20
 """The oldest run of a lane is looked for among so many that come first."""

@@ -172,8 +172,9 @@ def test_metrics_tell_what_waits_what_trains_and_whose_worker_is_lost(
     record = desk.submit(queue_anyway=True, epochs=900_000)
     (run_id,) = record.run_ids
     desk.client.hset(run_key(run_id), "submitted_s", desk.ledger.now() - 1_000)
+    queued = ("likewise_queue_runs", "train.torch.any")
+    soon(lambda: values(fetched(exporter)).get(queued) == 1, what="the new queue is seen")
     waiting = values(fetched(exporter))
-    assert waiting["likewise_queue_runs", "train.torch.any"] == 1
     assert 1_000 <= waiting["likewise_queue_oldest_seconds", "train.torch.any"] < 1_060
     assert waiting["likewise_load_runs", "torch", "cpu"] == 1
     assert waiting["likewise_load_runs", "torch", "cuda"] == 0
