@@ -151,7 +151,7 @@ def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
         whole = desk.ledger.experiments(limit=1)[0]
         mixed = whole.related.get("mixtures")
         runs = () if mixed is None else desk.ledger.records(desk.ledger.experiment(mixed).run_ids)
-        return any(run.state == "training" for run in runs)
+        return any(run.state == "leased" for run in runs)
 
     until(training, within_s=60, what="a mixture is trained")
     process.send_signal(signal.SIGINT)
