@@ -872,6 +872,8 @@ NO_LINE = {
 
 
 NO_LINE |= {"layer.position_embedding.sequence_length"}  # rows that no step meets
+NO_LINE |= {"layer.input.shape"}  # another shape is other data
+NO_LINE |= {f"loss.{word}.weight" for word in members(Loss)}  # of several outputs, without code
 NO_LINE |= {f"optimizer.{word}.{name}" for word in members(Optimizer) for name in ("ema_use", "ema_buffers")}
 
 
