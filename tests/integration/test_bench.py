@@ -17,7 +17,7 @@ def newest(desk):
 
 
 def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
-    process = start("bench", "matched", "--variant", "eager", "--budget", "600", "--no-twin")
+    process = start("bench", "-v", "matched", "--variant", "eager", "--budget", "600", "--no-twin")
     process.heard("round")
     assert likewise("cancel", "last").returncode == 0
     _, said = process.communicate(timeout=30)
@@ -28,7 +28,7 @@ def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, lik
 
 
 def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
-    process = start("bench", "matched", *A_SECOND_OR_TWO, "--variant", "eager", "--no-twin")
+    process = start("bench", "-v", "matched", *A_SECOND_OR_TWO, "--variant", "eager", "--no-twin")
     process.heard("warming up")
     held = until(lambda: desk.client.keys(host_key("*")), within_s=10, what="a timed run has the host")
     process.send_signal(signal.SIGINT)

@@ -208,7 +208,7 @@ def test_an_unknown_id_is_refused_with_the_nearest(likewise, desk):
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until, ended_by):
-    process = start("compare", "matched", *LONG)
+    process = start("compare", "-v", "matched", *LONG)
     process.heard("training")
     process.send_signal(ended_by)
     _, said = process.communicate(timeout=30)
@@ -224,7 +224,7 @@ def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until, end
 
 def test_a_second_ctrl_c_leaves_at_once_and_without_a_traceback(start, likewise, promptly):
     def took_s():
-        process = start("compare", "matched", *LONG)
+        process = start("compare", "-v", "matched", *LONG)
         process.heard("training")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
@@ -283,7 +283,7 @@ def test_a_command_ends_when_its_experiment_is_cancelled_from_elsewhere(start, l
 
 def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
     experiment_id = json.loads(likewise("submit", "matched", *LONG, "--json").stdout)["experiment_id"]
-    process = start("watch", experiment_id)
+    process = start("watch", "-v", experiment_id)
     process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)

@@ -170,7 +170,9 @@ def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
 
 
 def test_ctrl_c_cancels_an_experiment_that_has_no_mixtures_yet(start, desk, until):
-    process = start("explain", "article", "--set", "training.epochs=1000000", "--set", "execution=eager")
+    process = start(
+        "explain", "-v", "article", "--set", "training.epochs=1000000", "--set", "execution=eager"
+    )
     process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
