@@ -37,6 +37,7 @@ def batch_for(name: str) -> Batch:
         "conv": (draws.normal(size=(5, 8, 8, 2)), draws.integers(0, 3, 5)),
         "residual": (draws.normal(size=(5, 6, 6, 4)), draws.integers(0, 3, 5)),
         "lstm": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
+        "stacked": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
         "attention": (draws.normal(size=(4, 5, 8)), draws.normal(size=(4, 2))),
         "dropouts": (draws.normal(size=(7, 6, 6, 2)), draws.normal(size=(7, 2))),
         "gan": (np.tanh(draws.normal(size=(8, 6))), None),

@@ -11,7 +11,7 @@ from likewise.producer.port.models import PortCheck
 
 PAIRS = (
     *("mlp", "conv", "residual", "lstm", "attention", "autoencoder", "dropouts", "gan", "pictures"),
-    *("transformer", "separable"),
+    *("transformer", "separable", "stacked"),
 )
 
 
@@ -158,6 +158,9 @@ FAULTS = [
     Fault("transformer", "~attention_mask", "attention_mask", "forward", "softmax"),
     Fault("transformer", "+ self.positions", "+ self.positions.flip(1)", "forward", "attention.query"),
     Fault("transformer", "+ self.positions", "", "mapping", "positions"),
+    Fault("stacked", "last[-2], last[-1]", "last[-1], last[-2]", "forward", "head"),
+    Fault("stacked", "torch.cat([last[-2], last[-1]], dim=1)", "_steps[:, -1]", "forward", "head"),
+    Fault("stacked", "dropout=0.2", "dropout=0.4", "settings", "between", "rate"),
     Fault("separable", "padding=1, groups", "padding=2, dilation=2, groups", "settings", "stem.depthwise"),
     Fault("separable", "leaving, 1, bias=bias)", "leaving, 1, bias=False)", "settings", "stem.pointwise"),
     Fault(

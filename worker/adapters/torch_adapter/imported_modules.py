@@ -21,6 +21,12 @@ from likewise.worker.adapters.torch_adapter.imported_weights import (
 )
 from likewise.worker.port.contract import OWN, as_json
 
+_RECURRENT: Mapping[type, tuple[str, Sequence[int] | None]] = {
+    nn.LSTM: ("lstm", None),
+    nn.GRU: ("gru", (1, 0, 2)),
+    nn.RNN: ("simple_rnn", None),
+}
+"""The kind of each recurrent module, and Keras's order of its gates where that is another."""
 PROJECTIONS = ("query", "key", "value")
 """The parts of an attention that it keeps in one tensor, in this order."""
 
@@ -52,6 +58,8 @@ def parts(module: nn.Module) -> dict[str, Known]:
     """Return the modules that one is made of, by what their path ends in; `""` is the module itself."""
     if isinstance(module, nn.MultiheadAttention):
         return attention_parts(module)
+    if isinstance(module, nn.RNNBase):
+        return recurrent_parts(module)
     found = known(module)
     return {} if found is None else {"": found}
 
@@ -207,18 +215,6 @@ def _sum_of(arrays: Sequence[Array]) -> Array:
     return arrays[0] if len(arrays) == 1 else arrays[0] + arrays[1]
 
 
-def _lstm(module: nn.LSTM) -> Known:
-    return _recurrent(module, "lstm", gates=None)
-
-
-def _rnn(module: nn.RNN) -> Known:
-    return _recurrent(module, "simple_rnn", gates=None)
-
-
-def _gru(module: nn.GRU) -> Known:
-    return _recurrent(module, "gru", gates=(1, 0, 2))
-
-
 def _gates(order: Sequence[int] | None) -> Turn:
     """Return what puts the gates, blocks of the last axis, in another order. (1, 0, 2) is its own way
     back.
@@ -233,44 +229,47 @@ def _gates(order: Sequence[int] | None) -> Turn:
     return turn
 
 
-def _recurrent(module: Any, kind: str, *, gates: Sequence[int] | None) -> Known:
-    """Return a recurrent module: each layer and direction has its own weights, named by PyTorch's suffix."""
+def recurrent_parts(module: nn.RNNBase) -> dict[str, Known]:
+    """Return the layers and directions of a recurrent module, each with its weights; a lone one is itself."""
+    if module.proj_size:
+        return {"": Known(kind=OWN, settings={}, held={name: plain(name, one) for name, one in _own(module)})}
+    found = {f".{end}": _recurrent(module, end) for end in ends_of(module)}
+    return found if len(found) > 1 else {"": found[".l0"]}
+
+
+def ends_of(module: nn.RNNBase) -> list[str]:
+    """Return what PyTorch calls the layers and directions of a recurrent module, in the order of use."""
+    suffixes = ("", "_reverse") if module.bidirectional else ("",)
+    return [f"l{layer}{suffix}" for layer in range(module.num_layers) for suffix in suffixes]
+
+
+def _recurrent(module: nn.RNNBase, end: str) -> Known:
+    kind, gates = next(what for base, what in _RECURRENT.items() if isinstance(module, base))
     turn = _gates(gates)
     held: dict[str, Held] = {}
-    for layer in range(module.num_layers):
-        for suffix in ("", "_reverse") if module.bidirectional else ("",):
-            end = f"l{layer}{suffix}"
-            name = "" if end == "l0" else f"{end}."
-            for own, common in (("ih", "kernel"), ("hh", "recurrent_kernel")):
-                held[name + common] = Held(
-                    tensors=((f"weight_{own}_{end}", getattr(module, f"weight_{own}_{end}")),),
-                    there=lambda arrays: turn(arrays[0].T),
-                    back=lambda array: turn(array).T,
-                    transform="transposed" if gates is None else "transposed, gates in Keras's order",
+    for own, common in (("ih", "kernel"), ("hh", "recurrent_kernel")):
+        held[common] = Held(
+            tensors=((f"weight_{own}_{end}", getattr(module, f"weight_{own}_{end}")),),
+            there=lambda arrays: turn(arrays[0].T),
+            back=lambda array: turn(array).T,
+            transform="transposed" if gates is None else "transposed, gates in Keras's order",
+        )
+    if module.bias:
+        pair = tuple((f"bias_{own}_{end}", getattr(module, f"bias_{own}_{end}")) for own in ("ih", "hh"))
+        if gates is None:
+            held["bias"] = Held(
+                tensors=pair, there=_sum_of, back=lambda array: array, transform="sum of both biases"
+            )
+        else:
+            for (own, tensor), common in zip(pair, ("bias", "recurrent_bias"), strict=True):
+                held[common] = Held(
+                    tensors=((own, tensor),),
+                    there=lambda arrays: turn(arrays[0]),
+                    back=turn,
+                    transform="gates in Keras's order",
                 )
-            if module.bias:
-                pair = tuple(
-                    (f"bias_{own}_{end}", getattr(module, f"bias_{own}_{end}")) for own in ("ih", "hh")
-                )
-                if gates is None:
-                    held[f"{name}bias"] = Held(
-                        tensors=pair, there=_sum_of, back=lambda array: array, transform="sum of both biases"
-                    )
-                    continue
-                for (own, tensor), common in zip(pair, ("bias", "recurrent_bias"), strict=True):
-                    held[name + common] = Held(
-                        tensors=((own, tensor),),
-                        there=lambda arrays: turn(arrays[0]),
-                        back=turn,
-                        transform="gates in Keras's order",
-                    )
     layout: Turn = (lambda array: array) if module.batch_first else _swap
-    settings = {
-        "units": module.hidden_size,
-        "layers": module.num_layers,
-        "bidirectional": module.bidirectional,
-    }
-    return Known(kind=kind, settings=settings, held=held, enters=layout, leaves=layout)
+    return Known(kind=kind, settings={"units": module.hidden_size}, held=held, enters=layout, leaves=layout)
 
 
 def attention_parts(module: nn.MultiheadAttention) -> dict[str, Known]:
@@ -359,9 +358,6 @@ _TABLE: Mapping[type, Callable[[Any], Known]] = {
     nn.LayerNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.Embedding: _embedding,
-    nn.LSTM: _lstm,
-    nn.GRU: _gru,
-    nn.RNN: _rnn,
     nn.PReLU: _prelu,
     **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _pool("max_pool")),
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _pool("average_pool")),

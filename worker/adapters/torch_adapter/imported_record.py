@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch
 from likewise.worker.adapters.torch_adapter.imported_modules import Known
+from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
@@ -54,6 +55,7 @@ class Recorder:
         self._table = table
         self._force = dict(force)
         self._inside = 0
+        self._within: tuple[str, nn.Module] | None = None
         self._entered: list[NDArray[Any] | None] = []
 
     @contextmanager
@@ -65,7 +67,10 @@ class Recorder:
                 if path in self._table and self._table[path].kind != OWN:
                     self._hook(stack, path, module)
                 elif isinstance(module, nn.MultiheadAttention) and path not in self._table:
-                    self._hook_attention(stack, path, module)
+                    self._hook_within(stack, path, module)
+                    watch(stack, module, self._parts_of(path))
+                elif isinstance(module, nn.RNNBase) and path not in self._table:
+                    self._hook_within(stack, path, module)
             stack.enter_context(_Functions(self))
             yield
 
@@ -100,25 +105,36 @@ class Recorder:
         stack.callback(module.register_forward_pre_hook(before).remove)
         stack.callback(module.register_forward_hook(after).remove)
 
-    def _hook_attention(self, stack: ExitStack, path: str, module: nn.MultiheadAttention) -> None:
-        """Watch the projections of an attention, and the draws in between."""
+    def _hook_within(self, stack: ExitStack, path: str, module: nn.Module) -> None:
+        """Know while a module runs that is several, and where the draws within it are."""
 
+        def before(*_: Any) -> None:
+            self._inside += 1
+            self._randomness.path = path
+            self._within = (path, module)
+
+        def after(*_: Any) -> None:
+            self._inside -= 1
+            self._randomness.path = self._within = None
+
+        stack.callback(module.register_forward_pre_hook(before).remove)
+        stack.callback(module.register_forward_hook(after).remove)
+
+    def _parts_of(self, path: str) -> Callable[..., torch.Tensor]:
         def part(
             name: str, entered: torch.Tensor, apply: Callable[[torch.Tensor], torch.Tensor]
         ) -> torch.Tensor:
             return self._part(f"{path}.{name}", entered, apply)
 
-        def before(*_: Any) -> None:
-            self._inside += 1
-            self._randomness.path = path
+        return part
 
-        def after(*_: Any) -> None:
-            self._inside -= 1
-            self._randomness.path = None
-
-        stack.callback(module.register_forward_pre_hook(before).remove)
-        stack.callback(module.register_forward_hook(after).remove)
-        watch(stack, module, part)
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function that the program calls; that of a recurrent module of several layers, one by one."""
+        if self._within is not None and getattr(func, "__name__", "") in FUNCTIONS:
+            path, module = self._within
+            if isinstance(module, nn.RNNBase):
+                return one_by_one(module, func, args, self._parts_of(path))
+        return func(*args, **kwargs)
 
     def _part(
         self, path: str, entered: torch.Tensor, apply: Callable[[torch.Tensor], torch.Tensor]
@@ -159,7 +175,7 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]
         self._recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
+        output = self._recorder.run(func, args, kwargs or {})
         self._recorder.saw(getattr(func, "__name__", "function"), output, args)
         return output
 
