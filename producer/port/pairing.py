@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from likewise.producer.display import both
 from likewise.producer.port.batch import Batch, forward_in_some_layout
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces
@@ -92,6 +93,9 @@ class Pairing:
         self._others_own = other.weights() if self.beforehand.checkpoints[1] else {}
         # Once both have run, since a Keras model may be built by its first call.
         self.described = {side.label: side.describe() for side in (reference, other)}
+        for label, described in self.described.items():
+            if asked := described.get("asked"):
+                self.note(f"{label} sets {both(asked)} for all its layers; here it ran in {precision}")
         self.seen = {
             label: {one["path"]: Seen.of(one) for one in described["modules"]}
             for label, described in self.described.items()

@@ -268,3 +268,12 @@ def test_a_planted_fault_is_named_first(check: Callable[..., PortCheck], fault: 
     assert first.rung == fault.rung, told
     assert fault.path in first.path, told
     assert fault.setting is None or first.setting == fault.setting, told
+
+
+def test_a_program_that_sets_a_precision_is_checked_in_the_one_that_was_asked_for(
+    check: Callable[..., PortCheck],
+) -> None:
+    old = "from keras import layers, ops\n"
+    found = check("separable", side="keras", edits=((old, f"{old}\nkeras.config.set_floatx('float32')\n"),))
+    assert found.agrees
+    assert "keras sets float32 for all its layers; here it ran in float64" in found.notes

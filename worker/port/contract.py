@@ -150,7 +150,7 @@ class ImportedProgram(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what JSON can of `framework`, `version`, `modules`, `optimizers` by name, `functions`, and
-        `several`: whether model() gave more than one.
+        `several`: whether model() gave more than one; `asked` are other precisions that the program sets.
         """
 
     @property

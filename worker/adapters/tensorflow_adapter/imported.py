@@ -14,7 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, save
+from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, models_of
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
+from likewise.worker.adapters.tensorflow_adapter.imported_precision import keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, settings_of
@@ -41,23 +43,25 @@ def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedPr
     """Import the user's file and make its model. Raises ProgramError."""
     hide_packages("keras", "tensorflow")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
-    keras.config.set_floatx(precision)  # before the user's code makes a layer
-    keras.config.set_dtype_policy(precision)
-    return KerasProgram(UserFile(file, maker), precision=precision)
+    asked = keep_precision(precision)  # before the user's code makes a layer
+    return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
 
 
 class KerasProgram(ImportedProgram):
     """A Keras model, with what else the user's file defines."""
 
-    def __init__(self, file: UserFile, *, precision: str) -> None:
-        """Make the model. Raises ProgramError where the user's code cannot."""
+    def __init__(self, file: UserFile, *, precision: str, asked: Sequence[str]) -> None:
+        """Make the model; `asked` are the precisions that the file asks for. Raises ProgramError where the
+        user's code cannot.
+        """
+        self._asked = asked
         keras.utils.set_random_seed(0)
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
         with self._noting_lines():
             self._given = file.call("model")
-        self._models = _models(self._given)
+        self._models = models_of(self._given)
         self.known: dict[str, Known] = {}
         self.paths: dict[int, str] = {}
         self._layers: dict[str, Any] = {}
@@ -109,6 +113,7 @@ class KerasProgram(ImportedProgram):
             "optimizers": self._optimizers(),
             "several": not isinstance(self._given, keras.Model),
             "functions": self.functions,
+            "asked": sorted({one for one in self._asked if one != self._dtype}),
         }
 
     def _module(self, path: str, one: Known) -> Module:
@@ -229,7 +234,7 @@ class KerasProgram(ImportedProgram):
             return self._step(self._new_optimizer(), inputs)
         given = {name: self._tensor(array) for name, array in inputs.items()}
         whole, more = self._spread(given)
-        return _named(self._file.guarded("the forward pass", self._given, whole, training=training, **more))
+        return by_name(self._file.guarded("the forward pass", self._given, whole, training=training, **more))
 
     def _spread(self, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the inputs as the model takes them: alone, by name, in order, or as arguments of call."""
@@ -370,28 +375,6 @@ class KerasProgram(ImportedProgram):
         finally:
             for variable, value in zip(variables, kept, strict=True):
                 variable.assign(value)
-
-
-def _models(given: Any) -> dict[str, Any]:
-    """Return the models of what model() returned: one, or several by name or in order."""
-    if isinstance(given, keras.Model):
-        return {"": given}
-    named = dict(enumerate(given)) if isinstance(given, tuple | list) else given
-    if isinstance(named, Mapping) and named and all(isinstance(one, keras.Model) for one in named.values()):
-        return {str(name): one for name, one in named.items()}
-    raise ProgramError(
-        f"model() returned a {type(given).__name__}; it must return a keras.Model, or several by name"
-    )
-
-
-def _named(result: Any) -> dict[str, Any]:
-    if isinstance(result, Mapping):
-        return {str(name): one for name, one in result.items()}
-    if isinstance(result, tuple | list):
-        return {str(place): one for place, one in enumerate(result)}
-    if hasattr(result, "dtype"):
-        return {"": result}
-    raise ProgramError(f"the model returned a {type(result).__name__}; it must return tensors")
 
 
 def _dense_array(gradient: Any) -> NDArray[Any]:
