@@ -10,7 +10,8 @@ tolerance times a scale. That is the reference tensor's largest value, but at le
     update           VANISHING times the largest weight
 
 A change is small beside its weight, so weights part, too, where their changes in the update differ by more
-than CHANGE of the change's size and ROUNDING of the largest weight.
+than CHANGE of the change's size and ROUNDING of the largest weight; and AMPLIFIED of it where the gradient is
+less than NOTHING of the largest, since Adam and its kin divide by its size.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""
 ROUNDING = 1e-12
 """Part of the largest weight by which they may: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
+NOTHING = 1e-11
+"""Part of the largest gradient below which a gradient in float64 is nothing but rounding."""
+AMPLIFIED = 1e-8
+"""Part of the largest weight by which changes may differ that an optimizer makes of such a gradient."""
 VANISHING = 1e-4
 """Part of the largest gradient below which a gradient may consist of the rounding of terms that cancel."""
 
@@ -167,13 +172,18 @@ def _first(
                 return key, f"they are {a[SIZE]:,.0f} in {names[0]} and {b[SIZE]:,.0f} in {names[1]}"
             if _apart(a, b, tolerance=tolerance, scale=(scales or {}).get(key, 0.0)):
                 return key, None
-            if (
-                key in before[0]
-                and key in before[1]
-                and _changed_apart((before[0][key], before[1][key]), (a, b), weight=_largest_weight(mine))
-            ):
-                return key, None
+            if key in before[0] and key in before[1]:
+                least = _largest_weight(mine) * (AMPLIFIED if _is_of_nothing(mine, key[1]) else ROUNDING)
+                if _changed_apart((before[0][key], before[1][key]), (a, b), least=least):
+                    return key, None
     return None
+
+
+def _is_of_nothing(rows: TensorRows, weight: str) -> bool:
+    """Return whether a weight's gradient in this step is nothing but rounding."""
+    gradient = rows.get(("backward", weight))
+    largest = max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "backward"), default=0.0)
+    return gradient is not None and 0 < float(gradient[LARGEST]) <= NOTHING * largest
 
 
 def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) -> bool:
@@ -185,13 +195,13 @@ def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) ->
 
 
 def _changed_apart(
-    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, weight: float
+    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, least: float
 ) -> bool:
     """Return whether the changes of a weight in two updates differ by more than rounding (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
-    return bool(distance > CHANGE * size and distance > ROUNDING * weight)
+    return bool(distance > CHANGE * size and distance > least)
 
 
 def _distance(a: Fingerprint, b: Fingerprint) -> float:

@@ -43,7 +43,7 @@ def fingerprint(array):
 class Training:
     """Plain descent on a line as one framework would trace it; `change` alters a tensor of a step."""
 
-    def __init__(self, change=None, *, steps=6, rate=0.1, start=(1.0, -2.0), finished=False):
+    def __init__(self, change=None, *, steps=6, rate=0.1, start=(1.0, -2.0), finished=False, bias=()):
         self.kept, self.rates = [], []
         weights = np.array(start)
         self.first = weights
@@ -59,6 +59,9 @@ class Training:
                 ("backward", "layers.0.kernel"): gradient,
             }
             weights = weights - rate * gradient
+            if bias:
+                tensors["backward", "layers.0.bias"] = np.array([bias[0]])
+                tensors["update", "layers.0.bias"] = np.array([bias[step]])
             tensors["update", "layers.0.kernel"] = weights
             for key, by in (change or {}).get(step, {}).items():
                 tensors[key] = by(tensors[key])
@@ -144,6 +147,17 @@ def test_an_update_that_is_small_beside_its_weight_is_judged_by_its_own_size():
     gap = largest_gap(one.kept[0]["update", "layers.0.kernel"], two.kept[0]["update", "layers.0.kernel"])
     assert gap.relative < TOLERANCE
     assert parting(one, two) == (1, "update", "layers.0.kernel")
+
+
+def test_a_change_that_an_optimizer_makes_of_rounding_is_no_difference():
+    """As of a bias before a batch norm under Adam: a gradient of 1e-17 moves it by 5e-12, or by 9e-14."""
+
+    def biases(gradient, *changes):
+        return (Training(bias=(gradient, 1.0, 1.0 + change), steps=2) for change in changes)
+
+    assert parting(*biases(1e-17, 5e-12, 9e-14)) is None
+    assert parting(*biases(0.1, 5e-12, 9e-14)) == (2, "update", "layers.0.bias")
+    assert parting(*biases(1e-17, 1e-3, 2e-3)) == (2, "update", "layers.0.bias")
 
 
 def test_other_initial_weights_stand_before_the_first_update():
