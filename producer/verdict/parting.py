@@ -10,14 +10,15 @@ tolerance times a scale. That is the reference tensor's largest value, but at le
     update           VANISHING times the largest weight
 
 A change is small beside its weight, so weights part, too, where their changes in the update differ by more
-than CHANGE of the change's size and ROUNDING of the largest weight; and AMPLIFIED of it where the gradient is
-less than NOTHING of the largest, since Adam and its kin divide by its size.
+than CHANGE of the change's size and ROUNDING of the largest weight. Neither counts up to AMPLIFIED of the
+largest weight where the gradient is less than NOTHING of the largest, since Adam and its kin divide by its
+size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any, get_args
 
@@ -32,10 +33,10 @@ CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""
 ROUNDING = 1e-12
 """Part of the largest weight by which they may: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
-NOTHING = 1e-11
+NOTHING = 1e-9
 """Part of the largest gradient below which a gradient in float64 is nothing but rounding."""
 AMPLIFIED = 1e-8
-"""Part of the largest weight by which changes may differ that an optimizer makes of such a gradient."""
+"""Part of the largest weight by which weights may differ that an optimizer moves by such a gradient."""
 VANISHING = 1e-4
 """Part of the largest gradient below which a gradient may consist of the rounding of terms that cancel."""
 
@@ -79,13 +80,15 @@ def first_parting(
     for place, step in enumerate(_common(reference.steps, other.steps)):
         if place and step > reference.steps[place - 1] + 1:  # updates were skipped
             weights = one.starts[1], two.starts[1]
-            if found := _first(*weights, names, tolerance=tolerance):
+            known = _Known(largest=largest)
+            if found := _first(*weights, names, tolerance=tolerance, known=known):
                 return Parting(step=step - 1, stage="update", tensor=found[0][1], problem=found[1])
         mine, theirs = one.rows[place], two.rows[place]
         for key, row in mine.items():
             largest[key] = max(largest.get(key, 0.0), float(row[LARGEST]))
         scales = _scales(mine, largest)
-        if found := _first(mine, theirs, names, tolerance=tolerance, scales=scales, before=weights):
+        known = _Known(scales=scales, before=weights, largest=largest)
+        if found := _first(mine, theirs, names, tolerance=tolerance, known=known):
             return Parting(step=step, stage=found[0][0], tensor=found[0][1], problem=found[1])
         measured = _shared(one.evaluated(step), two.evaluated(step))
         if found := _first(*measured, names, tolerance=tolerance):
@@ -109,6 +112,15 @@ def _scales(mine: TensorRows, largest: Mapping[tuple[Stage, str], float]) -> dic
 
 def _largest_weight(rows: TensorRows) -> float:
     return max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "update"), default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What is known beside two tensors: least scales, the weights before, the largest values so far."""
+
+    scales: Mapping[tuple[Stage, str], float] = field(default_factory=dict)
+    before: tuple[TensorRows, TensorRows] = ({}, {})
+    largest: Mapping[tuple[Stage, str], float] = field(default_factory=dict)
 
 
 class _Fingerprints:
@@ -158,8 +170,7 @@ def _first(
     names: tuple[str, str],
     *,
     tolerance: float,
-    scales: Mapping[tuple[Stage, str], float] | None = None,
-    before: tuple[TensorRows, TensorRows] = ({}, {}),
+    known: _Known = _Known(),
 ) -> tuple[tuple[Stage, str], str | None] | None:
     """Return the first tensor that differs, by the order of stages, and why if it cannot be compared."""
     for stage in STAGES:
@@ -170,20 +181,28 @@ def _first(
             a, b = mine[key], theirs[key]
             if a[SIZE] != b[SIZE]:
                 return key, f"they are {a[SIZE]:,.0f} in {names[0]} and {b[SIZE]:,.0f} in {names[1]}"
-            if _apart(a, b, tolerance=tolerance, scale=(scales or {}).get(key, 0.0)):
+            if _is_of_nothing(known.largest, key) and _distance(a, b) <= AMPLIFIED * _largest_weight(mine):
+                continue
+            if _apart(a, b, tolerance=tolerance, scale=known.scales.get(key, 0.0)):
                 return key, None
-            if key in before[0] and key in before[1]:
-                least = _largest_weight(mine) * (AMPLIFIED if _is_of_nothing(mine, key[1]) else ROUNDING)
-                if _changed_apart((before[0][key], before[1][key]), (a, b), least=least):
-                    return key, None
+            if (
+                key in known.before[0]
+                and key in known.before[1]
+                and _changed_apart(
+                    (known.before[0][key], known.before[1][key]), (a, b), weight=_largest_weight(mine)
+                )
+            ):
+                return key, None
     return None
 
 
-def _is_of_nothing(rows: TensorRows, weight: str) -> bool:
-    """Return whether a weight's gradient in this step is nothing but rounding."""
-    gradient = rows.get(("backward", weight))
-    largest = max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "backward"), default=0.0)
-    return gradient is not None and 0 < float(gradient[LARGEST]) <= NOTHING * largest
+def _is_of_nothing(largest: Mapping[tuple[Stage, str], float], key: tuple[Stage, str]) -> bool:
+    """Return whether this is a weight after an update whose gradients were nothing but rounding."""
+    stage, weight = key
+    gradient = largest.get(("backward", weight))
+    if stage != "update" or gradient is None:
+        return False
+    return gradient <= NOTHING * max(value for (one, _), value in largest.items() if one == "backward")
 
 
 def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) -> bool:
@@ -195,13 +214,13 @@ def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) ->
 
 
 def _changed_apart(
-    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, least: float
+    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, weight: float
 ) -> bool:
     """Return whether the changes of a weight in two updates differ by more than rounding (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
-    return bool(distance > CHANGE * size and distance > least)
+    return bool(distance > CHANGE * size and distance > ROUNDING * weight)
 
 
 def _distance(a: Fingerprint, b: Fingerprint) -> float:
