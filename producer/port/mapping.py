@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
-KERNELS = ("kernel", "embeddings", "gamma", "alpha")
+KERNELS = ("kernel", "embeddings", "alpha")
 """Weights whose shape says which module it is."""
+NORMS = ("batch_norm", "layer_norm", "group_norm")
 OWN = "own"
 """The kind of a module that no table knows (see `worker.port.contract`)."""
 LEAST_ALIKE = 0.7
@@ -55,7 +56,11 @@ class Seen:
 
     @property
     def signature(self) -> tuple[Any, ...]:
-        """Return what a counterpart must share: its kind and the shapes of its kernels."""
+        """Return what a counterpart must share: its kind and the shapes of its kernels; of a norm, which may
+        lack any of its weights, how many channels it has.
+        """
+        if self.kind in NORMS and self.slots:
+            return (self.kind, self.shape(next(iter(self.slots))))
         kernels = {name: self.shape(name) for name in self.slots if name.split(".")[-1] in KERNELS}
         shapes = kernels or {name: self.shape(name) for name in self.slots}
         return (self.kind, tuple(sorted(shapes.items())))

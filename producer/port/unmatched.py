@@ -33,17 +33,23 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
                 found.append(_lonely(pairing, side, pair, seen, names))
     found = [*together(found), *_of_unused(pairing)]
     for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
-        found += [
-            PortFinding(
-                rung="mapping",
-                path=one.path,
-                paths={side.label: one.path},
-                lines={side.label: line} if (line := pairing.line(side, one)) else {},
-                text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
-            )
-            for one in several
-        ]
+        types: dict[str, list[Seen]] = {}
+        for one in several:
+            types.setdefault(one.type, []).append(one)
+        found += [_strangers(pairing, side, first, others) for first, *others in types.values()]
     return found
+
+
+def _strangers(pairing: Pairing, side: Hosted, one: Seen, others: Sequence[Seen]) -> PortFinding:
+    """Return that a module has no counterpart, and others of its type have none."""
+    return PortFinding(
+        rung="mapping",
+        path=one.path,
+        paths={side.label: one.path},
+        lines={side.label: line} if (line := pairing.line(side, one)) else {},
+        also=tuple(two.path for two in others),
+        text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
+    )
 
 
 def _of_unused(pairing: Pairing) -> list[PortFinding]:
