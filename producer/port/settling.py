@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from likewise.producer.display import both
 from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
 from likewise.producer.port.hosted import RecordedCall, relative_difference
-from likewise.producer.port.mapping import Pair, Seen, row_orders
+from likewise.producer.port.mapping import Pair, Seen, WeightMapping, row_orders
 from likewise.producer.port.pairing import Pairing
 
 Array = NDArray[Any]
+Signature = tuple[Any, ...]
 _NEAR = 0.01
 """Another order fits where it leaves less than this share of the gap."""
 _MOST_SIBLINGS = 3
+_MOST_ROUNDS = 12
 _MOST_CHANGED = 32
 """No more pairs are proved by a change, each of which costs a pass of both programs."""
 _CHANGE = 0.1
@@ -29,8 +31,8 @@ def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
     tell("mapping: each pair of modules is fed the same and compared by values")
     pairing.force()
     _settle_row_orders(pairing)
-    _settle_siblings(pairing)
     _settle_crossed(pairing)
+    _settle_siblings(pairing)
     pairing.changes = _prove_by_change(pairing)
     pairing.finish(tell)
 
@@ -59,7 +61,7 @@ def _settle_row_orders(pairing: Pairing) -> None:
 
 def _settle_siblings(pairing: Pairing) -> None:
     """Where what follows does not fit, try the other assignments of modules that are fed the same."""
-    groups: dict[tuple[Any, ...], list[Pair]] = {}
+    groups: dict[Signature, list[Pair]] = {}
     for pair in pairing.mapping.pairs:
         call = pairing.call(pair)
         if call is not None and call.entered is not None:
@@ -74,35 +76,72 @@ def _settle_crossed(pairing: Pairing) -> None:
 
     So branches are told apart that the programs run through in another order, and a layer that one program
     has more is found where it is: each of two batch norms of one size gives the same when fed the same,
-    whichever it is paired with.
+    whichever it is paired with. What is right shows what comes next, so it is done again while it helps.
     """
-    groups: dict[tuple[Any, ...], list[PairStep]] = {}
+    tried = {_names(pairing)}
+    for _ in range(_MOST_ROUNDS):
+        if not _exchanges(pairing, tried):
+            return
+
+
+def _exchanges(pairing: Pairing, tried: set[tuple[str, ...]]) -> bool:
+    """Exchange counterparts once; return whether that was new and no more segments misfit."""
+    kept, misfits = (pairing.mapping, pairing.forced), _failing(pairing)
+    pairing.mapping = _exchanged(pairing, _misfits_by_signature(pairing))
+    if _names(pairing) in tried:
+        pairing.mapping = kept[0]
+        return False
+    tried.add(_names(pairing))
+    pairing.force()
+    if _failing(pairing) <= misfits:
+        return True
+    pairing.mapping, pairing.forced = kept
+    pairing.other.load(pairing.loaded())
+    return False
+
+
+def _failing(pairing: Pairing) -> int:
+    return pairing.forced.misfits(pairing.tolerance)[0]
+
+
+def _names(pairing: Pairing) -> tuple[str, ...]:
+    return tuple(pair.other.path for pair in pairing.mapping.pairs)
+
+
+def _misfits_by_signature(pairing: Pairing) -> dict[Signature, list[PairStep]]:
+    groups: dict[Signature, list[PairStep]] = {}
     for step in pairing.forced.steps:
         if step.segment > pairing.tolerance and step.entered is not None:
             groups.setdefault(step.pair.reference.signature, []).append(step)
-    kept, misfits = (pairing.mapping, pairing.forced), pairing.forced.misfits(pairing.tolerance)[0]
+    return groups
+
+
+def _exchanged(pairing: Pairing, groups: Mapping[Signature, Sequence[PairStep]]) -> WeightMapping:
+    """Return the mapping once each module of a misfit has the counterpart that is fed the same."""
+    mapping = pairing.mapping
+    now = {pair.reference.path: pair.other for pair in mapping.pairs}
     for signature, group in groups.items():
-        free = [(step.pair.other, step.entered) for step in group] + _unpaired(pairing, signature)
-        paths, others = [], []
+        free = [(now[step.pair.reference.path], step.entered) for step in group]
+        free += _unpaired(pairing, signature)
+        given: dict[str, Seen] = {}
         for step in group:
             call = pairing.call(step.pair)
             near = max(pairing.tolerance, _NEAR * step.segment)
             fits = (one for one in free if call is not None and _is_fed(step, one[1], call, near))
             if (found := next(fits, None)) is not None:
                 free = [one for one in free if one is not found]
-                paths.append(step.pair.reference.path)
-                others.append(found[0])
-        stay = {id(step.pair.other) for step in group if step.pair.reference.path not in paths}
-        if not stay & {id(one) for one in others}:
-            pairing.mapping = pairing.mapping.exchanged(paths, others)
-    if pairing.mapping is not kept[0]:
-        pairing.force()
-        if pairing.forced.misfits(pairing.tolerance)[0] > misfits:
-            pairing.mapping, pairing.forced = kept
-            pairing.other.load(pairing.loaded())
+                given[step.pair.reference.path] = found[0]
+        for step in group:  # the others keep theirs, or take what is left
+            path = step.pair.reference.path
+            if path not in given:
+                left = next((one for one in free if one[0] is now[path]), free[0])
+                free = [one for one in free if one is not left]
+                given[path] = left[0]
+        mapping = mapping.exchanged(list(given), list(given.values()))
+    return mapping
 
 
-def _unpaired(pairing: Pairing, signature: tuple[Any, ...]) -> list[tuple[Seen, Array | None]]:
+def _unpaired(pairing: Pairing, signature: Signature) -> list[tuple[Seen, Array | None]]:
     """Return the other program's modules of a signature without a counterpart, with what enters them."""
     places = first_calls(pairing.forced.calls)
     return [
@@ -124,11 +163,14 @@ def _try_orders(pairing: Pairing, group: Sequence[Pair]) -> None:
     """Keep the assignment that leaves the fewest segments apart; of equally good ones, that of
     equal names.
     """
-    paths, others = [pair.reference.path for pair in group], [pair.other for pair in group]
+    paths = [pair.reference.path for pair in group]
+    now = {pair.reference.path: pair.other for pair in pairing.mapping.pairs}
+    others = [now[path] for path in paths]
     kept, best = pairing.mapping, (_misfits(pairing, paths), pairing.mapping, pairing.forced)
     for order in list(permutations(others))[1:]:
         pairing.mapping = kept.exchanged(paths, order)
         pairing.force()
+        _settle_crossed(pairing)
         if _misfits(pairing, paths) < best[0]:
             best = (_misfits(pairing, paths), pairing.mapping, pairing.forced)
     _, pairing.mapping, pairing.forced = best
