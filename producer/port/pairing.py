@@ -106,9 +106,10 @@ class Pairing:
             for call in several:
                 if call.path is not None and call.line is not None:
                     self._called.setdefault((side.label, call.path), call.line)
-        self.mapping = align(
-            self._in_order(reference, self.calls), self._in_order(other, calls), self._by_hand()
-        )
+        by_hand = self._by_hand()
+        self.fixed = {one.path for one, _ in by_hand}
+        """The reference's modules that the user has paired, which keep their counterparts."""
+        self.mapping = align(self._in_order(reference, self.calls), self._in_order(other, calls), by_hand)
 
     def finish(self, tell: Callable[[str], None]) -> None:
         """Pair the random draws, take a checkpoint of the other program, and list the settings that differ,

@@ -64,7 +64,7 @@ def _settle_siblings(pairing: Pairing) -> None:
     groups: dict[Signature, list[Pair]] = {}
     for pair in pairing.mapping.pairs:
         call = pairing.call(pair)
-        if call is not None and call.entered is not None:
+        if call is not None and call.entered is not None and _may_change(pairing, pair):
             groups.setdefault((pair.reference.signature, call.entered.tobytes()), []).append(pair)
     for group in groups.values():
         if 1 < len(group) <= _MOST_SIBLINGS and pairing.forced.misfits(pairing.tolerance)[0]:
@@ -100,6 +100,10 @@ def _exchanges(pairing: Pairing, tried: set[tuple[str, ...]]) -> bool:
     return False
 
 
+def _may_change(pairing: Pairing, pair: Pair) -> bool:
+    return pair.reference.path not in pairing.fixed and not pair.renamed
+
+
 def _failing(pairing: Pairing) -> int:
     return pairing.forced.misfits(pairing.tolerance)[0]
 
@@ -111,7 +115,8 @@ def _names(pairing: Pairing) -> tuple[str, ...]:
 def _misfits_by_signature(pairing: Pairing) -> dict[Signature, list[PairStep]]:
     groups: dict[Signature, list[PairStep]] = {}
     for step in pairing.forced.steps:
-        if step.segment > pairing.tolerance and step.entered is not None:
+        apart = step.segment > pairing.tolerance and step.entered is not None
+        if apart and _may_change(pairing, step.pair):
             groups.setdefault(step.pair.reference.signature, []).append(step)
     return groups
 
