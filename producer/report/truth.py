@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import Task, ignored_class, takes_logits
@@ -184,6 +183,8 @@ def _parted(truth: Truth) -> NDArray[np.bool_]:
 
 def probabilities(outputs: NDArray[np.float64], *, from_logits: bool) -> NDArray[np.float64]:
     """Return the probability of each class (n, classes) from outputs (n, classes), or (n, 1) for two."""
+    from scipy.special import expit, softmax  # which takes longer than many a report
+
     if outputs.shape[1] == 1:
         one = expit(outputs) if from_logits else np.clip(outputs, 0.0, 1.0)
         return np.concatenate([1 - one, one], axis=1)
