@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -36,16 +37,16 @@ PAGE_HEIGHT = 640
 """The height of a page in a notebook, in pixels."""
 
 
-class Result:
+class Result(ABC):
     """What came of one command, whatever it was: a document in every format."""
 
     def __init__(self, session: Session | None = None) -> None:
         self.session = session
         self._close = weakref.finalize(self, session.close) if session is not None else None
 
+    @abstractmethod
     def document(self, *, full: bool = False, page: bool = False) -> Document:
         """Return the document; `full` has every array in its JSON, and `page` what a page draws."""
-        raise NotImplementedError
 
     @property
     def failed(self) -> bool:

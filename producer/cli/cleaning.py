@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.producer.cli import completing
-from likewise.producer.cli.options import AsJson, age_in_s, print_json
+from likewise.producer.cli.options import AsJson, ExperimentId, age_in_s, print_json
 
 if TYPE_CHECKING:
     from likewise.producer.runs.cleaning import Cleaned
 
 
 def delete(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ],
+    experiment: ExperimentId,
     as_json: AsJson = False,
 ) -> None:
     """Remove a finished experiment, its results, and the arrays that no other refers to, for good.

@@ -10,6 +10,7 @@ import typer
 from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
+    ExperimentId,
     Form,
     Full,
     Key,
@@ -84,14 +85,7 @@ def submit(
 
 
 def watch(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ] = "last",
+    experiment: ExperimentId = "last",
     as_json: AsJson = False,
     form: Form = None,
 ) -> None:
@@ -235,14 +229,7 @@ def _beside(*given: str, quiet: bool) -> Document:
 
 
 def report(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ] = "last",
+    experiment: ExperimentId = "last",
     file: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to write; <name>.html when left out."),
@@ -305,14 +292,7 @@ _SAID = {"leased": "is stopping", "cancelled": "cancelled", "queued": "is stoppi
 
 
 def cancel(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ],
+    experiment: ExperimentId,
     as_json: AsJson = False,
 ) -> None:
     """Stop an experiment and all that belongs to it: queued runs at once, running ones within two seconds.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
+    ExperimentId,
     Form,
     KindName,
     Output,
@@ -135,14 +135,7 @@ def _tell_unreadable(errors: Sequence[ResultError]) -> None:
 
 
 def label(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ],
+    experiment: ExperimentId,
     tag: Tags = None,
     untag: Annotated[
         list[str] | None, typer.Option("--untag", metavar="WORD", help="Take this tag away.")

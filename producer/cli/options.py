@@ -43,6 +43,12 @@ SpecOrId = Annotated[
         autocompletion=completing.specs_and_ids,
     ),
 ]
+ExperimentId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="An experiment's id, its beginning, or last.", autocompletion=completing.ids
+    ),
+]
 SetValues = Annotated[
     list[str] | None,
     typer.Option(

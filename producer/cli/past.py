@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.producer.cli import completing
-from likewise.producer.cli.options import AsJson, Form, Output, Report, print_json
+from likewise.producer.cli.options import AsJson, ExperimentId, Form, Output, Report, print_json
 from likewise.shared.errors import UsageError
 
 
@@ -39,14 +38,7 @@ def history(
 
 
 def pin(
-    experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="An experiment's id, its beginning, or last.",
-            autocompletion=completing.ids,
-        ),
-    ] = "last",
+    experiment: ExperimentId = "last",
     file: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to write; <name>.golden.json if none."),
@@ -86,9 +78,7 @@ def pin(
 
 
 def export(
-    experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
-    ] = "last",
+    experiment: ExperimentId = "last",
     side: Annotated[
         str | None, typer.Option("--side", metavar="NAME", help="The side whose model is wanted.")
     ] = None,
