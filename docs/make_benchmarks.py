@@ -131,9 +131,11 @@ def write(stored: dict[str, Document]) -> None:
 def run(python: str, program: str, *options: str) -> list[Document]:
     """What a benchmark prints, while its progress goes to the terminal."""
     print(f"== {program}", file=sys.stderr, flush=True)  # noqa: T201
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a command would compile its modules each time
     done = subprocess.run(  # noqa: S603 - our own programs
         [python, ROOT / "benchmarks" / program, *options],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -27,6 +27,7 @@ from likewise.producer.runs.submit import Request
 from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
+    from likewise.producer.golden import Golden
     from likewise.producer.job.prepare import PreparedExperiment
     from likewise.producer.session import Session
     from likewise.shared.job.experiment import Execution
@@ -96,11 +97,11 @@ class SweepOptions(JobOptions, total=False):
 
 def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult:
     """Train a job in every side and return whether they agree, and why not. Raises LikewiseError."""
-    from likewise.producer import experiments, golden
+    from likewise.producer import experiments
 
     asked = _Asked.of("comparison", options, CompareOptions)
     against = options.get("against")
-    pinned = None if against is None else golden.read_golden(Path(against))
+    pinned = None if against is None else _pinned(Path(against))
     prepared = asked.prepared(job)
     if pinned is not None and against is not None:
         pinned.check_alike(prepared.loaded.experiment, Path(against))
@@ -112,8 +113,16 @@ def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult:
         )
         since = None
         if pinned is not None and not outcome.comparison.failed:
-            since = golden.since(session, pinned, outcome)
+            from likewise.producer.golden import since as since_pinned
+
+            since = since_pinned(session, pinned, outcome)
         return ComparisonResult(outcome, session, since)
+
+
+def _pinned(path: Path) -> Golden:
+    from likewise.producer.golden import read_golden
+
+    return read_golden(path)
 
 
 @dataclass(frozen=True, kw_only=True)
