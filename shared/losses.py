@@ -106,7 +106,9 @@ def element_weights(
     of_classes = class_weights_of(loss)
     if of_classes is not None:
         known = _counted(loss, targets)
-        classes = targets.astype(np.int64) if isinstance(loss, MulticlassLoss) else (targets > 0).astype(int)
+        classes = (
+            targets.astype(np.int64) if isinstance(loss, MulticlassLoss) else (targets > 0.5).astype(int)
+        )
         weights = np.asarray(of_classes, np.float64)[classes if known is None else classes * known]
     if sample_weights is not None:
         own = sample_weights.astype(np.float64)

@@ -55,7 +55,7 @@ class Dataset(Frozen):
     """The data after loading, splitting and standardising, done once by the producer in NumPy.
 
     x is float64 of shape (n, *features). y is float64 (n, targets) for regression and binary (values
-    0 and 1), int64 (n,) of class numbers for multiclass. Workers only cast to the run's precision.
+    from 0 to 1), int64 (n,) of class numbers for multiclass. Workers only cast to the run's precision.
     """
 
     task: Task

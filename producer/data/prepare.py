@@ -48,7 +48,7 @@ from likewise.shared.job.data import (
     NpzData,
     ParquetData,
 )
-from likewise.shared.job.loss import Task, ignored_class, takes_signs
+from likewise.shared.job.loss import Task, ignored_class, takes_probabilities, takes_signs
 from likewise.shared.job.several import ONLY_OUTPUT, Losses
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
@@ -164,7 +164,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
     if task == "multiclass":
         classes = y
     elif task == "binary" and y.shape[1] == 1:
-        classes = y[:, 0].astype(np.int64)
+        classes = (y[:, 0] > 0.5).astype(np.int64)
     train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
     if weights is not None and not weights[train].any():
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
@@ -263,10 +263,10 @@ def _same_data(one: Job, other: Job) -> bool:
     )
 
 
-def _read_as(output: tuple[str, Loss]) -> tuple[str, Task, int | None, bool]:
+def _read_as(output: tuple[str, Loss]) -> tuple[str, Task, int | None, bool, bool]:
     """Return what a loss says of how the targets of its output are read."""
     name, loss = output
-    return name, loss.task, ignored_class(loss), takes_signs(loss)
+    return name, loss.task, ignored_class(loss), takes_signs(loss), takes_probabilities(loss)
 
 
 def _as_stored(data: Data) -> Data:

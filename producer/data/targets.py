@@ -12,7 +12,7 @@ from likewise.producer.data.memory import stretches
 from likewise.producer.display import printable
 from likewise.shared.errors import DataError
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.loss import Loss, ignored_class, takes_signs
+from likewise.shared.job.loss import Loss, ignored_class, takes_probabilities, takes_signs
 
 MAX_CLASSES = 100_000
 
@@ -75,7 +75,7 @@ def sample_weights(loaded: Loaded) -> Floats | None:
     return loaded.weights
 
 
-def _binary(y: NDArray[Any], loaded: Loaded, loss: Loss) -> NDArray[np.integer[Any]]:
+def _binary(y: NDArray[Any], loaded: Loaded, loss: Loss) -> NDArray[Any]:
     if len(loaded.class_names) > 2:
         raise DataError(
             f"{loaded.y_place}: has {len(loaded.class_names)} classes ({_some(loaded.class_names)}), and "
@@ -84,8 +84,16 @@ def _binary(y: NDArray[Any], loaded: Loaded, loss: Loss) -> NDArray[np.integer[A
     if takes_signs(loss) and (y == -1).any():
         _each_in(y, [-1.0, 1.0], loaded, f"−1 and 1, or 0 and 1, with {loss.type}")
         return y.astype(np.int8)
+    if takes_probabilities(loss) and not np.isin(y, (0, 1)).all():
+        _probabilities(y, loaded, loss)
+        return y.astype(np.float64)
     _each_in(y, [0.0, 1.0], loaded, f"0 or 1 with {loss.type}")
     return y.astype(np.uint8)
+
+
+def _probabilities(y: NDArray[Any], loaded: Loaded, loss: Loss) -> None:
+    """Refuse targets that are no probability."""
+    _refuse(~((y >= 0) & (y <= 1)), y, loaded, f"0 or 1, or between them, with {loss.type}")
 
 
 def _classes(y: NDArray[Any], loaded: Loaded, ignore_index: int | None) -> NDArray[np.integer[Any]]:
@@ -127,9 +135,14 @@ def _one_hot(y: NDArray[Any], loaded: Loaded) -> NDArray[np.integer[Any]]:
 
 
 def _each_in(y: NDArray[Any], allowed: list[float], loaded: Loaded, expected: str) -> None:
-    wrong = np.argwhere(~np.isin(y, allowed))
-    if len(wrong):
-        index = tuple(int(i) for i in wrong[0])
+    _refuse(~np.isin(y, allowed), y, loaded, expected)
+
+
+def _refuse(wrong: NDArray[np.bool_], y: NDArray[Any], loaded: Loaded, expected: str) -> None:
+    """Raise DataError with the first target that is wrong, if any is."""
+    places = np.argwhere(wrong)
+    if len(places):
+        index = tuple(int(i) for i in places[0])
         raise DataError(
             f"{loaded.y_place}: {_where(loaded, index, loaded.target_names)} is {y[index]:g}; "
             f"targets are {expected}"

@@ -299,8 +299,8 @@ def _classes_right(
     else:
         if outputs.shape[1:] != targets.shape:
             return None
-        right = (outputs > (0.0 if takes_logits(loss) else 0.5)) == (targets == 1)
-        always = (targets == 1) == ((trained_on == 1).mean(axis=0) > 0.5)
+        right = (outputs > (0.0 if takes_logits(loss) else 0.5)) == (targets > 0.5)
+        always = (targets > 0.5) == ((trained_on > 0.5).mean(axis=0) > 0.5)
     values = right.reshape(len(outputs), -1).mean(axis=1)
     constant = float(always.mean())
     return values, constant, values <= constant

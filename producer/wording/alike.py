@@ -71,6 +71,11 @@ RULES = (
         of_one_loss=True,
     ),
     Rule(
+        says="labels are smoothed in the data or by the loss",
+        apply=data.smoothed_classes,
+        of_one_loss=True,
+    ),
+    Rule(
         says="a focal loss whose gamma is 0 is the cross-entropy", apply=losses.plain_focal, of_one_loss=True
     ),
     Rule(says="Tversky's loss of two halves is Dice", apply=losses.dice_is_tversky, of_one_loss=True),

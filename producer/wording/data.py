@@ -17,6 +17,7 @@ from likewise.producer.wording.layers import Forms
 from likewise.shared.job.loss import (
     CategoricalCrossentropy,
     KlDivergence,
+    takes_probabilities,
     takes_signs,
 )
 from likewise.shared.job.training import BatchPlan
@@ -76,6 +77,32 @@ def smoothed_targets(reference: Form, other: Form) -> Forms | None:
     else:
         two = two.read(loss_shift=two.reading.loss_shift - shift)
     return one, two
+
+
+def smoothed_classes(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's words for targets of two classes that are the same after the loss's smoothing."""
+    losses: list[Any] = [reference.job.loss, other.job.loss]
+    if losses[0].type != losses[1].type or not takes_probabilities(losses[0]):
+        return None
+    if not _same_rows(reference.facts, other.facts) or not _rescaled_alike(reference, other):
+        return None
+    for name in PARTS:
+        pair = [form.facts.targets(name) for form in (reference, other)]
+        if reference.facts.part(name) is None:
+            continue
+        if pair[0] is None or pair[1] is None or pair[0].shape != pair[1].shape:
+            return None
+        moved = [
+            y * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
+            for y, loss in zip(pair, losses, strict=True)
+        ]
+        weights = [form.facts.weights(name) for form in (reference, other)]
+        if not (np.allclose(*moved, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)):
+            return None
+        if not _equal(*weights):
+            return None
+    changed = other.with_job(other.document | {"data": reference.document["data"]})
+    return reference, changed.with_section("loss", label_smoothing=losses[0].label_smoothing)
 
 
 def _same_rows(mine: Facts, theirs: Facts) -> bool:

@@ -168,7 +168,7 @@ class MulticlassLoss(_Loss):
 
 
 class BinaryCrossentropy(BinaryLoss):
-    """Targets are 0 or 1."""
+    """Targets are 0 or 1, or the probability of 1, such as smoothed labels; above ½ they count as class 1."""
 
     type: Literal["binary_crossentropy"]
     from_logits: bool = True
@@ -179,7 +179,7 @@ class BinaryCrossentropy(BinaryLoss):
 
 
 class BinaryFocalCrossentropy(BinaryLoss):
-    """A cross-entropy in which a target that is met counts little; targets are 0 or 1."""
+    """A cross-entropy in which a target that is met counts little; targets are 0 or 1, or between."""
 
     type: Literal["binary_focal_crossentropy"]
     gamma: NonNegative = 2.0
@@ -348,6 +348,11 @@ def is_by_batch(loss: Loss) -> bool:
 def class_weights_of(loss: Loss) -> tuple[float, ...] | None:
     """Return a weight for each class; None where classes count alike."""
     return getattr(loss, "class_weights", None)
+
+
+def takes_probabilities(loss: Loss) -> bool:
+    """Return whether targets of two classes may also be probabilities of class 1, such as smoothed ones."""
+    return isinstance(loss, Crossentropy)
 
 
 def takes_signs(loss: Loss) -> bool:

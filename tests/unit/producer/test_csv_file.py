@@ -142,7 +142,7 @@ def test_what_cannot_be_trained_on_is_refused_by_line_and_column(
 @pytest.mark.parametrize(
     ("loss", "text", "expected"),
     [
-        ("binary_crossentropy", "a,y\n1,0\n2,2\n", "a.csv, column y: line 3, column y is 2; targets are 0 or 1 with binary_crossentropy"),
+        ("binary_crossentropy", "a,y\n1,0\n2,2\n", "a.csv, column y: line 3, column y is 2; targets are 0 or 1, or between them, with binary_crossentropy"),
         ("binary_crossentropy", "a,y\n1,a\n2,b\n3,c\n", "a.csv, column y: has 3 classes (a, b, c), and binary_crossentropy takes two; use loss: categorical_crossentropy with an output a class"),
         ("categorical_crossentropy", "a,y\n1,0\n2,0.5\n", "a.csv, column y: line 3 is 0.5; class numbers are whole numbers from 0 to 99999"),
         ("categorical_crossentropy", "a,y\n1,cat\n2,\n", "a.csv: line 3, column y: a value is missing; missing: {y: drop} leaves the row out"),

@@ -249,3 +249,8 @@ def test_a_hinge_says_class_1_above_0_and_takes_targets_of_either_sign() -> None
     found = metrics(hinge, outputs, targets)
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["auc"] == 0.5
+
+
+def test_a_smoothed_target_is_of_the_class_that_it_is_nearer_to() -> None:
+    outputs, classes = NUMBERS.normal(size=(40, 1)), NUMBERS.integers(0, 2, (40, 1))
+    assert metrics(BINARY, outputs, classes * 0.9 + 0.05) == metrics(BINARY, outputs, classes)

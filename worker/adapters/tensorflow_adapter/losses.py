@@ -105,7 +105,7 @@ def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, dtype: 
     weights = None
     of_classes = class_weights_of(loss)
     if of_classes is not None:
-        classes = targets if isinstance(loss, MulticlassLoss) else tf.cast(targets > 0, tf.int64)
+        classes = targets if isinstance(loss, MulticlassLoss) else tf.cast(targets > 0.5, tf.int64)
         weights = tf.gather(tf.constant(of_classes, dtype), classes)
     if sample_weights is not None:
         own = sample_weights if is_by_row(loss) else sample_weights[:, tf.newaxis]

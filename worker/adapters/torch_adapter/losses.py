@@ -127,7 +127,7 @@ def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, element
     of_classes = class_weights_of(loss)
     if of_classes is not None:
         of_class = torch.tensor(of_classes, dtype=elements.dtype, device=elements.device)
-        weights = of_class[targets if isinstance(loss, MulticlassLoss) else (targets > 0).long()]
+        weights = of_class[targets if isinstance(loss, MulticlassLoss) else (targets > 0.5).long()]
     if sample_weights is not None:
         own = sample_weights if is_by_row(loss) else sample_weights[:, None]
         weights = own if weights is None else weights * own
