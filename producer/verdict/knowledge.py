@@ -21,6 +21,7 @@ from likewise.producer.advice.changes import CLIPPINGS, advice, switched
 from likewise.producer.display import number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
+from likewise.producer.wording.gathering import gathered_as_many, what_parts
 from likewise.shared.job import Job
 from likewise.shared.job.loss import is_by_batch, is_by_row
 from likewise.shared.job.shape import Shape, ShapeError
@@ -129,6 +130,8 @@ def effect(difference: SettingDifference, setup: Setup) -> str | None:
         return _reduction_effect(setup)
     if difference.path == "optimizer.learning_rate":
         return _learning_rate_effect(difference)
+    if difference.path in _GATHERED and (said := _gathering_effect(difference, setup)):
+        return said
     known = _known(difference, setup)
     return f"{known}." if known else None
 
@@ -280,6 +283,24 @@ def _learning_rate_effect(difference: SettingDifference) -> str | None:
     if len(rates) < 2:
         return None
     return f"the larger one makes every step {number(max(rates) / min(rates))} times as large."
+
+
+_GATHERED = ("training.batch_size", "training.gradient_accumulation_steps")
+
+
+def _gathering_effect(difference: SettingDifference, setup: Setup) -> str | None:
+    """Return what parts updates that are made of as many samples; None where they are not."""
+    jobs = [setup.jobs[side] for side in difference.values if side in setup.jobs]
+    if len(jobs) != 2 or setup.samples is None:
+        return None
+    size = gathered_as_many(jobs[0], jobs[1], setup.samples)
+    steps = {job.training.gradient_accumulation_steps for job in jobs}
+    parting = [said for job in jobs if (said := what_parts(job, setup.samples))]
+    if size is None or len(steps) == 1:
+        return None
+    if difference.path == _GATHERED[0] or not parting:
+        return f"with the batches that are gathered an update is of {size:,} samples in both."
+    return f"it is not one batch of {size:,} taken in parts: {'; '.join(dict.fromkeys(parting))}."
 
 
 def cause(path: str, job: Job, program: ProgramSpec | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, held, initializers, layers, losses, synonyms, training
+from likewise.producer.wording import data, gathering, held, initializers, layers, losses, synonyms, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -132,8 +132,8 @@ RULES = (
         apply=training.idle("training.report_penalty", held.reports_no_penalty),
     ),
     Rule(
-        says="a batch is taken whole, or in equal parts whose mean is the same",
-        apply=training.gathered_alike,
+        says="a batch is taken whole, or in parts whose mean is the same",
+        apply=gathering.gathered_alike,
         of_one_loss=True,
     ),
     *(
@@ -151,12 +151,12 @@ RULES = (
     ),
     Rule(
         says="every group is of equal batches",
-        apply=training.idle("training.accumulation", training.gathers_evenly),
+        apply=training.idle("training.accumulation", gathering.gathers_evenly),
         of_one_loss=True,
     ),
     Rule(
         says="no epoch's end cuts a group",
-        apply=training.idle("training.accumulation_remainder", training.cuts_no_group),
+        apply=training.idle("training.accumulation_remainder", gathering.cuts_no_group),
     ),
     Rule(
         says="without bias correction epsilon joins the same root",

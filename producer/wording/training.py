@@ -157,71 +157,13 @@ def keeps_no_average(form: Form) -> bool:
 
 def knows_no_mode(form: Form) -> bool:
     """Return whether no layer does something else in training."""
-    return not _sees_batches(form)
+    return not sees_batches(form)
 
 
-def cuts_no_group(form: Form) -> bool:
-    """Return whether the batches of an epoch are whole groups."""
-    samples, wanted = form.facts.samples, form.job.training.gradient_accumulation_steps
-    if wanted == 1:
-        return True
-    return samples is not None and BatchPlan.of(form.job.training, samples).steps_per_epoch % wanted == 0
-
-
-def gathers_evenly(form: Form) -> bool:
-    """Return whether a mean over batches is one over samples: none is smaller, and no sum is taken."""
-    training, samples = form.job.training, form.facts.samples
-    if training.gradient_accumulation_steps == 1:
-        return True
-    whole = samples is not None and BatchPlan.of(training, samples).remainder == 0
-    return whole and training.accumulation != "sum" and cuts_no_group(form)
-
-
-def gathered_alike(reference: Form, other: Form) -> Forms | None:
-    """Write batches that are gathered as the reference's, of as many samples in each update."""
-    mine, theirs = reference.job.training, other.job.training
-    if mine.gradient_accumulation_steps == theirs.gradient_accumulation_steps:
-        return None
-    samples = reference.facts.samples
-    if samples is None or samples != other.facts.samples:
-        return None
-    for form in (reference, other):
-        training = form.job.training
-        if not (gathers_evenly(form) and cuts_no_group(form)) or training.early_stopping is not None:
-            return None
-        if (
-            _sees_batches(form)
-            or _has_bounds(form)
-            or form.job.optimizer.schedule is not None
-            or not _is_a_mean(form)
-        ):
-            return None
-    sizes = [(one.batch_size or samples) * one.gradient_accumulation_steps for one in (mine, theirs)]
-    if sizes[0] != sizes[1]:
-        return None
-    names = ("batch_size", "gradient_accumulation_steps", "accumulation", "accumulation_remainder")
-    return reference, other.with_section(
-        "training", **{name: reference.document["training"][name] for name in names}
-    )
-
-
-def _has_bounds(form: Form) -> bool:
-    """Return whether some weight is constrained, which is done after each batch."""
-    return form.program is None or any(weight.constraint for weight in form.program.weights)
-
-
-def _sees_batches(form: Form) -> bool:
+def sees_batches(form: Form) -> bool:
     """Return whether a layer draws or measures by the batch, so that its size is no matter of words."""
     layers = form.job.model.layers
     return any(layer.drop_rate > 0 or getattr(layer, "uses_batch", False) for layer in layers)
-
-
-def _is_a_mean(form: Form) -> bool:
-    """Return whether a batch's loss is the mean of its samples', which all count alike."""
-    loss = form.job.only_loss
-    plain = getattr(loss, "ignore_index", None) is None and getattr(loss, "per", "sample") == "sample"
-    counted = weighs_nothing(form) or getattr(loss, "weighting", "by_count") == "by_count"
-    return loss.reduction == "mean" and plain and counted and not is_broadcast(loss)
 
 
 def corrects_no_bias(form: Form) -> bool:

@@ -6,7 +6,7 @@ Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
 
     mae, rmse    over all elements; of exp(o) for poisson and softmax(o) for kl_divergence, as is r2
     r2           1 − Σ(t − o)²/Σ(t − mean)², averaged over the targets; none for a constant target
-    accuracy     share of right classes; binary: of elements where p > 0.5 (a logit above 0) just where t > 0.5
+    accuracy     share of right classes; binary: of elements where p > ½ (a logit above 0) just where t > ½
     f1           2TP/(2TP + FP + FN); binary: of class 1, averaged over the targets;
                  multiclass: averaged over the classes that occur in targets or predictions
     precision    TP/(TP + FP), 0 where nothing is said to be of the class; averaged as f1, or micro: TP and FP
