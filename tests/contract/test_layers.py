@@ -523,6 +523,14 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
         windowed("conv2d", filters=3, kernel_size=3, strides=2, padding=[[0, 1], [2, 0]]),
     ),
     "conv1d dilated": (SEQUENCE, windowed("conv1d", filters=2, kernel_size=3, dilation=2, padding=1)),
+    "conv1d, a kernel that only fits on padding": (
+        (1, 2),
+        windowed("conv1d", filters=2, kernel_size=2, dilation=2, padding=1),
+    ),
+    "separable_conv2d, a kernel that only fits on padding": (
+        (1, 1, 2),
+        windowed("separable_conv2d", filters=2, kernel_size=3, padding="symmetric"),
+    ),
     "conv3d": (VOLUME, windowed("conv3d", filters=2, kernel_size=[2, 3, 1], strides=[1, 2, 1])),
     "conv3d same": (VOLUME, windowed("conv3d", filters=2, kernel_size=2, strides=2, padding="same")),
     "conv3d in groups": (

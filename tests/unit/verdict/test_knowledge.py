@@ -273,11 +273,19 @@ def test_a_field_that_differs_alike_in_several_layers_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("training", "expected"),
     [
-        ({"accumulation": "sum"}, "the sum of 4 batches' gradients is 4 times their mean."),
-        ({}, "the epoch's last batch has 4 samples and counts as much as one of 8; accumulation: samples counts each sample."),
-        ({"drop_last": True}, "an epoch of 87 batches cuts a group after 3 of 4, which the next epoch completes, where one large batch ends with the epoch."),
+        ({"accumulation": "sum"}, "the sum of 4 batches' gradients is 4 times their mean"),
+        (
+            {},
+            "the epoch's last batch has 4 samples and counts as much as one of 8; accumulation: samples "
+            "counts each sample",
+        ),
+        (
+            {"drop_last": True},
+            "an epoch of 87 batches cuts a group after 3 of 4, which the next epoch completes, where one "
+            "large batch ends with the epoch",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_parts_batches_in_parts_from_one_large_batch_is_said(
     training: dict[str, Any], expected: str
 ) -> None:
@@ -289,4 +297,4 @@ def test_what_parts_batches_in_parts_from_one_large_batch_is_said(
         path="training.gradient_accumulation_steps", values={"tensorflow": 4, "torch": 1}
     )
 
-    assert consequence(steps, told) == f"it is not one batch of 32 taken in parts: {expected}".rstrip(".")
+    assert consequence(steps, told) == f"it is not one batch of 32 taken in parts: {expected}"

@@ -69,7 +69,9 @@ def convolution(layer: AnyConvolution, shape: Shape, *, initializers: bool, **op
         options["groups"] = layer.groups
     if _has_a_kernel(layer):
         return _KERAS[layer.kind](strides=layer.strides, padding=layer.padding, **options)
-    held = _KERAS[layer.kind](**options | {"activation": None})
+    # It is never called; with "same" Keras takes any input to build on, padded or not
+    padding = "valid" if isinstance(layer, TransposedConvolution) else "same"
+    held = _KERAS[layer.kind](padding=padding, **options | {"activation": None})
     return WrittenOut(layer, shape, held=held, **options)
 
 
