@@ -92,12 +92,12 @@ def smoothed_classes(reference: Form, other: Form) -> Forms | None:
             continue
         if pair[0] is None or pair[1] is None or pair[0].shape != pair[1].shape:
             return None
-        moved = [
+        mine, theirs = (
             y * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
             for y, loss in zip(pair, losses, strict=True)
-        ]
+        )
         weights = [form.facts.weights(name) for form in (reference, other)]
-        if not (np.allclose(*moved, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)):
+        if not (np.allclose(mine, theirs, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)):
             return None
         if not _equal(*weights):
             return None
