@@ -77,6 +77,7 @@ def bench_experiment(
     outcome = experiments.judge(session, record)
     if timing.twin:
         outcome = experiments.follow_up(session, outcome, follow_ups.twin_alone, quiet=quiet)
+        outcome = experiments.follow_up(session, outcome, follow_ups.perturbed_twin, quiet=quiet)
     if outcome.comparison.failed:
         measured = measured.model_copy(update={"complete": True})
         keep(session, record, "bench", measured, complete=True)

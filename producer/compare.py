@@ -5,6 +5,7 @@ says what it comes to, with these modules of `producer.verdict`:
 
     side_runs         what each side returned
     (`wording.alike`  each side's job in the reference's words, and its results read so)
+    perturbed         whether what parts the twin is rounding that training has amplified
     rounding          how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
     gaps              how far each seed's numbers lie from the reference's
     equivalence       tests over the seeds
@@ -38,6 +39,7 @@ from likewise.producer.verdict.models import (
     Verdict,
 )
 from likewise.producer.verdict.number_sentences import reporting_notes
+from likewise.producer.verdict.perturbed import with_perturbed
 from likewise.producer.verdict.reasons import reasons, written_differently
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
@@ -73,6 +75,8 @@ class Background:
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
     """The results of the rerun."""
+    perturbed: Sequence[RunResult] = ()
+    """The results of the float64 twin from a start that is moved in its last place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,10 +185,10 @@ def basis_of(
     twin = background.twin
     twin_pairs = _pairs({run.side: run.table for run in twin.runs}, wordings) if twin else {}
     precisions = frozenset(job.precision for job in jobs.values())
-    rerun = {
-        name: SeedTable.of(one, _trained(one), arrays=arrays)
-        for name, one in merged(background.again).items()
-    }
+    rerun, perturbed = (
+        {name: SeedTable.of(one, _trained(one), arrays=arrays) for name, one in merged(results).items()}
+        for results in (background.again, background.perturbed)
+    )
     floor = noise_floor(experiment.side_list, tables, rerun)
     tolerance = raised(tolerance_for(precisions), floor)
     gaps = _starts_known(all_gaps(in_pairs, tolerance=tolerance), jobs, wordings)
@@ -192,6 +196,9 @@ def basis_of(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
     )
+    known_twin = None if twin is None else twin_of(pairs, twin)
+    if known_twin is not None and perturbed:
+        known_twin = with_perturbed(known_twin, twin_pairs, _pairs(perturbed, wordings))
     frameworks = {side.label: side.framework for side in experiment.side_list}
     setup = Setup.of(jobs, frameworks, background.data_shapes)
     in_float64 = twin_pairs or (in_pairs if precisions == {"float64"} else {})
@@ -205,7 +212,7 @@ def basis_of(
         tolerance=tolerance,
         runs=runs,
         precisions=precisions,
-        twin=None if twin is None else twin_of(pairs, twin),
+        twin=known_twin,
         equal_epochs=epochs_before_rounding_took_over(in_float64) if in_float64 else None,
         tests=tests_over_seeds(
             in_pairs,

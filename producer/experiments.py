@@ -154,6 +154,7 @@ def compare_to_end(
         outcome = judge(session, record)
         if twin:
             outcome = follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
+            outcome = follow_up(session, outcome, follow_ups.perturbed_twin, quiet=quiet)
         if trace:
             outcome = follow_up(session, outcome, replay.replays, quiet=quiet)
             outcome = follow_up(session, outcome, causes.shares, quiet=quiet)

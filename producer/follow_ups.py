@@ -44,8 +44,9 @@ Finished = Mapping[str, "FinishedRuns"]
 FollowUpPlan = Generator[Sequence[FollowUp | Submitted], Finished, Answer]
 """Yields what is to be trained together, is sent what that returned, and returns an answer in the end."""
 
-TWIN, RERUN = "twin", "rerun"
-"""The relations of the float64 twin and the rerun to the experiment that is trained once more."""
+TWIN, RERUN, PERTURBED = "twin", "rerun", "perturbed"
+"""The relations of the float64 twin, the rerun and the twin from a moved start to the experiment that is
+trained once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,31 @@ def rerun_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
         runs=_first_seeds(runs),
         announcement="once more as it was, to see how far a side's own numbers move",
     )
+
+
+def perturbed_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+    """Return the experiment's first seeds in float64, from a start that is moved in its last place."""
+    twin = twin_follow_up(experiment, runs)
+    return FollowUp(
+        relation=PERTURBED,
+        experiment=twin.experiment,
+        runs=[run.model_copy(update={"perturbed": True}) for run in twin.runs],
+        announcement="once more in float64 from a start moved in its last place, to see what rounding makes",
+    )
+
+
+def perturbed_twin(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
+    """Plan the twin from a moved start, where it parts the sides and nothing that was declared does."""
+    evidence, comparison = outcome.basis.evidence, outcome.comparison
+    twin = evidence.twin
+    if twin is None or twin.equal or twin.trained_alike or PERTURBED in outcome.finished:
+        return
+    if evidence.differences or evidence.other_start or evidence.other_batches or comparison.misfit:
+        return
+    if (seconds := cost_s(comparison)) > BUDGET_S:
+        tell(f"a moved start is left out: it would train for about {seconds:,.0f} s more")
+        return
+    yield [perturbed_follow_up(outcome.record.experiment, outcome.runs)]
 
 
 def twin_alone(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:

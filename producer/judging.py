@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from likewise.producer.blame.causes import CAUSES, with_causes
 from likewise.producer.compare import Background, Basis, basis_of
-from likewise.producer.follow_ups import RERUN, TWIN, Finished, Judged
+from likewise.producer.follow_ups import PERTURBED, RERUN, TWIN, Finished, Judged
 from likewise.producer.replay import RELATIONS
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.traces import maps_of, traced_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from likewise.shared.results.seed_table import Load
     from likewise.shared.run import Run
 
-FOLLOW_UPS = (TWIN, RERUN, *RELATIONS, CAUSES)
+FOLLOW_UPS = (TWIN, RERUN, PERTURBED, *RELATIONS, CAUSES)
 """The relations of the follow-ups that a comparison takes in."""
 
 
@@ -59,7 +59,7 @@ def judged_again(known: Judged, record: ExperimentRecord, finished: Finished) ->
     """
     every = {**known.finished, **finished}
     basis, twin = known.basis, known.twin
-    if TWIN in finished or RERUN in finished:
+    if finished.keys() & {TWIN, RERUN, PERTURBED}:
         basis, twin = _basis(record, known.comparison.runs, known.runs, every, known.arrays)
     comparison = basis.comparison(_traced(record, every, known.arrays))
     again = replace(known, record=record, comparison=comparison, basis=basis, finished=every, twin=twin)
@@ -90,6 +90,7 @@ def _basis(
         datasets={run.side: run.dataset for run in runs},
         twin=twin.comparison if twin else None,
         again=finished[RERUN].results if RERUN in finished else (),
+        perturbed=finished[PERTURBED].results if PERTURBED in finished else (),
     )
     jobs = {run.side: run.job for run in runs}
     return basis_of(record, jobs, sides, arrays, background=background), twin

@@ -103,6 +103,8 @@ class Run(OfSide):
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
     timed: Timed | None = None
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
+    perturbed: bool = False
+    """Whether the start is moved by one unit in the last place, to see how far the training carries that."""
     trace: TraceRequest | None = None
     """Instead of a training: a replay of the first seed in which updates are observed."""
 

@@ -28,13 +28,13 @@ class GapRow:
     """The measure, with its side where there are several."""
     text: str
     where: str
-    word: Literal["within", "above", "not comparable", "no scale"]
+    word: Literal["within", "rounding", "above", "not comparable", "no scale"]
     """How it stands to the tolerance; a diverged training has no scale to measure a gap by."""
 
     @property
     def within(self) -> bool:
         """Return whether it is within the tolerance."""
-        return self.word == "within"
+        return self.word in ("within", "rounding")
 
 
 def gaps(comparison: Comparison) -> list[GapRow]:
@@ -73,6 +73,8 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
             where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
             word="not comparable"
             if worst.relative is None
+            else "rounding"
+            if comparison.twin.amplified
             else "within"
             if comparison.twin.equal
             else "above",

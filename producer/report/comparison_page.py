@@ -36,7 +36,7 @@ from likewise.producer.report.truth import Truth
 from likewise.producer.verdict.divergence_map import DivergenceMap
 from likewise.producer.verdict.models import Comparison
 
-_LOOKS = {"within": "within", "above": "above"}
+_LOOKS = {"within": "within", "rounding": "within", "above": "above"}
 _MOST_WEIGHTS = 8
 """The most numbers of a model whose learned values are shown one by one."""
 

@@ -172,6 +172,9 @@ class Twin(Frozen):
     """Whether the sides compute the same, so that a float32 gap is rounding."""
     trained_alike: bool = False
     """Whether all but the losses is the same: what was trained, however it was reported."""
+    amplified: Many[str] = ()
+    """Weights and outputs that part the sides, and each side from itself where its start moves in the last
+    place: rounding alone, of gradients that are nothing else."""
 
 
 class Equivalence(Frozen):

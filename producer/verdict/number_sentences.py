@@ -13,10 +13,14 @@ from likewise.producer.verdict.models import (
     Note,
     OwnRerun,
     PairGaps,
+    Twin,
     Verdict,
 )
 from likewise.producer.verdict.rounding import own_gap, worst_of
 from likewise.shared.job import Job
+
+MOST_NAMED = 3
+"""The most arrays that are named of those that rounding parts."""
 
 
 def number_sentences(verdict: Verdict, evidence: Evidence, jobs: Mapping[str, Job]) -> Iterator[str]:
@@ -186,6 +190,8 @@ def _amplified(evidence: Evidence) -> list[str]:
     """Say of a float32 gap that the twin shows it to be rounding."""
     if evidence.twin is None or not evidence.twin.equal or not evidence.outside:
         return []
+    if evidence.twin.amplified:
+        return [_of_rounding(evidence.twin)]
     return [
         f"{pair.reference} and {pair.other} compute the same: in float64 these trainings agree to "
         f"{gap(worst_of(pair).relative)}. The gap in float32 is rounding that training has amplified."
@@ -197,6 +203,8 @@ def _twin(evidence: Evidence) -> list[str]:
     """Say what else the same trainings in float64 show."""
     if evidence.twin is None or (evidence.twin.equal and evidence.outside):
         return []
+    if evidence.twin.amplified:
+        return [_of_rounding(evidence.twin)]
     lines = []
     for pair in evidence.twin.gaps:
         if not evidence.fits(pair.other):
@@ -217,6 +225,19 @@ def _twin(evidence: Evidence) -> list[str]:
                 f"{worst.measure}{real}."
             )
     return lines
+
+
+def _of_rounding(twin: Twin) -> str:
+    """Say that each side parts from itself as the sides do, where its start moves in the last place."""
+    rest = len(twin.amplified) - MOST_NAMED
+    named = twin.amplified if rest <= 0 else (*twin.amplified[:MOST_NAMED], count(rest, "more array"))
+    names = both(list(named))
+    largest = max(worst_of(pair).relative or 0.0 for pair in twin.gaps)
+    return (
+        f"In float64 the losses agree and {names} part by {gap(largest)}, as a side does from itself when "
+        "its start is moved by one unit in the last place: they have gradients of nothing but rounding, "
+        "which the optimizer makes steps of."
+    )
 
 
 def _noise(evidence: Evidence) -> list[str]:

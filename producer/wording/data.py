@@ -97,7 +97,9 @@ def smoothed_classes(reference: Form, other: Form) -> Forms | None:
             for y, loss in zip(pair, losses, strict=True)
         )
         weights = [form.facts.weights(name) for form in (reference, other)]
-        if not (np.allclose(mine, theirs, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)):
+        if not (
+            np.allclose(mine, theirs, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)
+        ):
             return None
         if not _equal(*weights):
             return None

@@ -180,6 +180,15 @@ def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterabl
             return dict.fromkeys(seeds, given)
 
 
+def perturbed(weights: Weights) -> Weights:
+    """Return the weights moved by one unit in the last place, every other one up; a weight of 0 stays."""
+    moved = {}
+    for name, array in weights.items():
+        towards = np.where(np.arange(array.size) % 2, -np.inf, np.inf).reshape(array.shape)
+        moved[name] = np.where(array == 0, array, np.nextafter(array, towards.astype(array.dtype)))
+    return moved
+
+
 def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> Weights:
     """Draw every weight in float64 by its declared initializer, then round to the precision."""
     (weights,) = draw_starts(program, seeds=[seed], precision=precision)

@@ -36,6 +36,8 @@ class RunData:
     given_weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     target_scaling: tuple[tuple[float, ...], ...] | None = None
     """The mean and the scale of each target, where targets are standardised; metrics are in its own units."""
+    perturbed: bool = False
+    """Whether the start is moved by one unit in the last place."""
 
     @property
     def train(self) -> Batch:
@@ -69,6 +71,7 @@ def load_run(run: Run, load: Load) -> RunData:
         predict=predict,
         given_weights=given,
         target_scaling=dataset.target_scaling,
+        perturbed=run.perturbed,
     )
     _check_fit(data, job)
     return data

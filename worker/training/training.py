@@ -35,7 +35,7 @@ from likewise.worker.adapters.trainer import (
 )
 from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
-from likewise.worker.training.draws import DrawPurpose, starts
+from likewise.worker.training.draws import DrawPurpose, perturbed, starts
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.feeds import Feeds, MaskSource, stacked_by_name
 from likewise.worker.training.metrics import measured, validation_losses
@@ -67,6 +67,8 @@ class OngoingTraining:
         self.stopwatch = Stopwatch(adapter.synchronize)
         with self.stopwatch.measure("build_s"):
             begin = starts(job, data=data, adapter=adapter, seeds=[member.seed for member in members])
+            if data.perturbed:
+                begin = {seed: perturbed(weights) for seed, weights in begin.items()}
             self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}
             self._alone: Trainer | None = None
             self._trainer: EnsembleTrainer | EnsembleOfOne

@@ -11,8 +11,11 @@ from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.document import print_parts
 
 
-def with_twin(samples, *, gap32, gap64, **declared):
-    """A comparison whose frameworks part by `gap32`, with a float64 twin that parts by `gap64`."""
+def with_twin(samples, *, gap32, gap64, moved=None, **declared):
+    """A comparison whose frameworks part by `gap32`, with a float64 twin that parts by `gap64`.
+
+    `moved` is how far torch's twin moves from itself where its start is moved in the last place.
+    """
 
     def compared(precision, nudge, known=None):
         job = samples.experiment(precision=precision, **declared)
@@ -21,7 +24,11 @@ def with_twin(samples, *, gap32, gap64, **declared):
             samples.result("torch", [samples.train(dtype=precision, nudge=nudge)]),
         ]
         found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
-        return found, Background(twin=found)
+        perturbed = [] if moved is None else [
+            results[0],
+            samples.result("torch", [samples.train(dtype=precision, nudge=nudge + moved)]),
+        ]  # fmt: skip
+        return found, Background(twin=found, perturbed=perturbed)
 
     return compared("float32", gap32, compared("float64", gap64)[1])[0]
 
@@ -42,6 +49,23 @@ def test_a_difference_that_hides_in_float32_is_found(samples):
     assert found.verdict == "differ"
     assert any("this is a real difference, not rounding" in reason for reason in found.reasons)
     assert "Please report it." in found.reasons[-1]
+
+
+def test_what_a_moved_start_moves_as_far_is_rounding(samples):
+    found = with_twin(samples, gap32=1e-3, gap64=1e-3, moved=4e-4)
+
+    assert found.verdict == "agree"
+    assert found.twin.amplified == ("outputs", "predictions", "layers.0.kernel")
+    assert found.reasons[0].startswith(
+        "In float64 the losses agree and outputs, predictions and layers.0.kernel part by "
+    )
+
+
+@pytest.mark.parametrize("moved", [1e-13, 4e-5])
+def test_what_a_moved_start_moves_less_is_real(samples, moved):
+    found = with_twin(samples, gap32=1e-3, gap64=1e-3, moved=moved)
+
+    assert (found.verdict, found.twin.amplified) == ("differ", ())
 
 
 def grown(epoch):
