@@ -107,6 +107,8 @@ class Run(OfSide):
     """Whether the start is moved by one unit in the last place, to see how far the training carries that."""
     trace: TraceRequest | None = None
     """Instead of a training: a replay of the first seed in which updates are observed."""
+    predicts: bool = False
+    """Instead of a training: the outputs that `given_weights` have for the rows of `predict`."""
 
     @property
     def program(self) -> ProgramSpec:

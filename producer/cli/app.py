@@ -22,6 +22,7 @@ from likewise.producer.cli import (
     listing,
     logs,
     metrics,
+    models,
     past,
     stack,
     sweep,
@@ -56,7 +57,8 @@ app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)
 app.command("history", rich_help_panel=_COMPARE)(past.history)
 app.command("pin", rich_help_panel=_COMPARE)(past.pin)
-app.command("export", rich_help_panel=_COMPARE)(past.export)
+app.command("predict", rich_help_panel=_COMPARE)(models.predict)
+app.command("export", rich_help_panel=_COMPARE)(models.export)
 app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)
 app.command("watch", rich_help_panel=_QUEUE)(experiments.watch)
 app.command("list", rich_help_panel=_QUEUE)(listing.list_experiments)

@@ -1,4 +1,4 @@
-"""Commands on what was trained before: history, pin, export."""
+"""Commands on what was trained before: history, pin."""
 
 from __future__ import annotations
 
@@ -75,76 +75,3 @@ def pin(
         print_json({"experiment_id": record.experiment_id, "file": str(path)})
     else:
         make_console().print(f"{path}", markup=False)
-
-
-def export(
-    experiment: ExperimentId = "last",
-    side: Annotated[
-        str | None, typer.Option("--side", metavar="NAME", help="The side whose model is wanted.")
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write; its ending names the format."),
-    ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="program|safetensors|state_dict|keras|npz",
-            help="How to write it; program if neither this nor an ending says.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="The seed whose model is wanted; the first, if none.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write the trained model of a side, so that it runs without Likewise.
-
-    A plain program is always written, with the weights in an npz file beside it: its model() is trained, its
-    prepare() does with new rows what was done with the samples, and its predict() gives outputs in the
-    targets' own units. The other formats are written besides, by the framework itself. What was written is
-    proved by predicting once more what the training predicted.
-
-    \b
-    Examples:
-      likewise export last --side torch -o net.py
-      likewise export last --side tensorflow -o digits.keras
-      likewise export last --side torch --format safetensors
-    """
-    from likewise.producer import experiments, exporting
-    from likewise.producer.console import make_console
-    from likewise.producer.display import gap
-    from likewise.producer.runs.submitted import find
-
-    if form is not None and form not in exporting.FORMATS:
-        raise UsageError(f"--format is {form!r}; it can be {', '.join(exporting.FORMATS)}")
-    with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
-        labels = record.experiment.labels
-        if record.experiment.grid:
-            raise UsageError(f"{record.experiment_id} is a sweep; compare one of its points, and export that")
-        if side is None and len(labels) > 1:
-            raise UsageError(f"--side says whose model is wanted: {' or '.join(labels)}")
-        label = side or labels[0]
-        ending = exporting.FORMATS[form or "program"]
-        path = file or Path(f"{record.experiment.name}_{label.replace('-', '_')}{ending}")
-        if path.suffix not in exporting.FORMATS.values() or (form is not None and path.suffix != ending):
-            wanted = ending if form is not None else ", ".join(exporting.FORMATS.values())
-            raise UsageError(f"{path} does not end in {wanted}")
-        for one in (path, path.with_suffix(".py"), path.with_suffix(".npz")):
-            if one.exists() and not force:
-                raise UsageError(f"{one} is there already; --force writes over it")
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"there is no folder {path.parent}")
-        tell = experiments.teller(quiet=as_json)
-        done = exporting.export(experiments.judge(session, record), label, path, seed=seed, tell=tell)
-    files = [str(one) for one in done.files]
-    if as_json:
-        print_json({"experiment_id": record.experiment_id, "files": files, "relative_difference": done.apart})
-        return
-    proof = (
-        "" if done.apart is None else f": its predictions are {gap(done.apart)} from those of the training"
-    )
-    make_console().print(f"wrote {' and '.join(files)}{proof}", markup=False)

@@ -29,10 +29,15 @@ def column_names(data: TableData, base: Path) -> list[str]:
     return text_names(data, base) if isinstance(data, CsvData) else _typed_names(data, base)
 
 
-def read_table(data: TableData, base: Path, wanted: Collection[str] | None = None) -> DataTable:
-    """Return the wanted columns of a file, or all. Raises DataError with the place of what cannot be read."""
+def read_table(
+    data: TableData, base: Path, wanted: Collection[str] | None = None, *, words: Collection[str] = ()
+) -> DataTable:
+    """Return the wanted columns of a file, or all; of text, those in `words` as they are written.
+
+    Raises DataError with the place of what cannot be read.
+    """
     if isinstance(data, CsvData):
-        return read_text(data, base, wanted)
+        return read_text(data, base, wanted, words=words)
     return _read_typed(data, base, wanted)
 
 

@@ -35,14 +35,20 @@ def text_names(data: CsvData, base: Path) -> list[str]:
         return TextLines(stream, place, TextForm.of(data)).names
 
 
-def read_text(data: CsvData, base: Path, wanted: Collection[str] | None) -> DataTable:
-    """Return the wanted columns, or all. Raises DataError with the line of what cannot be read."""
+def read_text(
+    data: CsvData, base: Path, wanted: Collection[str] | None, *, words: Collection[str] = ()
+) -> DataTable:
+    """Return the wanted columns, or all; those in `words` are read as written, though all were numbers.
+
+    Raises DataError with the line of what cannot be read.
+    """
     form = TextForm.of(data)
     try:
         with opened(data.path, base) as (stream, place):
             first = _Reading(stream, place, form)
             chosen = [name for name in first.lines.names if wanted is None or name in wanted]
             columns, late = first.columns(chosen, words_only=False)
+        late = [name for name in chosen if name in late or name in words]
         if late:  # their first blocks were taken for numbers, which forgets how they were written
             with opened(data.path, base) as (stream, place):
                 columns |= _Reading(stream, place, form).columns(late, words_only=True)[0]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.classifying import probabilities
 from likewise.producer.report.figures import (
     DOTTED,
     FINE,
@@ -22,7 +23,7 @@ from likewise.producer.report.figures import (
     symbol,
     width,
 )
-from likewise.producer.report.truth import Truth, probabilities
+from likewise.producer.report.truth import Truth
 
 _BINS = 10
 """The bins of a calibration, of equal width."""

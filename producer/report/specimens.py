@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.classifying import predicted_classes, probabilities
 from likewise.producer.report.layout import Specimen
-from likewise.producer.report.truth import Truth, differing, predicted_classes, probabilities
+from likewise.producer.report.truth import Truth, differing
 
 MOST = 18
 """The most samples that are shown."""

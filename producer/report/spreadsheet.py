@@ -30,12 +30,12 @@ def write_csv(document: Document, stream: TextIO) -> None:
 def _line(one: Value) -> tuple[Any, ...]:
     number = is_number(one.value)
     return (
-        _text(one.table),
-        _text(one.row),
-        _text(one.side),
+        safe_text(one.table),
+        safe_text(one.row),
+        safe_text(one.side),
         "" if one.seed is None else one.seed,
         one.value if number else "",
-        "" if number or one.value is None else _text(_words(one.value)),
+        "" if number or one.value is None else safe_text(_words(one.value)),
     )
 
 
@@ -48,7 +48,7 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _text(text: str) -> str:
+def safe_text(text: str) -> str:
     """Return the text so that no spreadsheet runs it: a formula gets an apostrophe, a number stays."""
     text = printable(text)
     if not text.startswith(_FORMULA):

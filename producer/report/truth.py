@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.classifying import predicted_classes
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import Task, ignored_class, takes_logits
 from likewise.shared.results.seed_table import Load, SeedTable, in_own_units
@@ -181,17 +182,6 @@ def _parted(truth: Truth) -> NDArray[np.bool_]:
     return parted
 
 
-def probabilities(outputs: NDArray[np.float64], *, from_logits: bool) -> NDArray[np.float64]:
-    """Return the probability of each class (n, classes) from outputs (n, classes), or (n, 1) for two."""
-    from scipy.special import expit, softmax  # which takes longer than many a report
-
-    if outputs.shape[1] == 1:
-        one = expit(outputs) if from_logits else np.clip(outputs, 0.0, 1.0)
-        return np.concatenate([1 - one, one], axis=1)
-    every: NDArray[np.float64] = softmax(outputs, axis=1) if from_logits else np.clip(outputs, 0.0, 1.0)
-    return every
-
-
 @dataclass(frozen=True, kw_only=True)
 class LineFit:
     """It is the line of least squares through known points, y = slope · x + intercept."""
@@ -212,11 +202,3 @@ def line_through(truth: Truth) -> LineFit | None:
     slope, intercept = (round(float(value), 12) + 0.0 for value in np.polyfit(x, y, 1))
     left = np.max(np.abs(slope * x + intercept - y))
     return LineFit(slope=slope, intercept=intercept, exact=bool(left <= 1e-9 * max(1.0, np.max(np.abs(y)))))
-
-
-def predicted_classes(outputs: NDArray[np.float64], *, from_logits: bool = True) -> NDArray[np.int64]:
-    """Return the largest of several, or for one a probability above ½, which is a logit above 0."""
-    if outputs.shape[1] == 1:
-        return (outputs[:, 0] > (0.0 if from_logits else 0.5)).astype(np.int64)
-    largest: NDArray[np.int64] = np.argmax(outputs, axis=1)
-    return largest

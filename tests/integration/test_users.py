@@ -38,7 +38,20 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
 """By command, its arguments here, and the users for whom it does its work. The producer's trainings are
 those of every other test of commands."""
 WITHOUT_REDIS = {
-    *("bisect", "export", "init", "examples", "validate", "data", "code", "schema", "version", "up", "down"),
+    *(
+        "bisect",
+        "predict",
+        "export",
+        "init",
+        "examples",
+        "validate",
+        "data",
+        "code",
+        "schema",
+        "version",
+        "up",
+        "down",
+    ),
     "logs",
 }
 DANGEROUS = """

@@ -50,6 +50,11 @@ class Trained:
     timings: Timings | None = None
     memory: Memory = field(default_factory=Memory)
 
+    @property
+    def answers(self) -> bool:
+        """Return whether it came to outputs: of the samples, or of rows to predict alone."""
+        return self.outputs is not None or self.predictions is not None
+
 
 Store = Callable[[NDArray[Any]], ArrayRef]
 
@@ -126,7 +131,7 @@ class _Keep:
 
 def _of_successes(group: Sequence[Trained], keep: _Keep) -> dict[str, Any]:
     """Return the fields of `SeedArrays` that only trainings that succeeded have; NaN for the others."""
-    known = next((trained for trained in group if trained.outputs is not None), None)
+    known = next((trained for trained in group if trained.answers), None)
     if known is None:
         return {}
 
@@ -136,7 +141,7 @@ def _of_successes(group: Sequence[Trained], keep: _Keep) -> dict[str, Any]:
             return None
         table = np.full((len(group), *like.shape), np.nan, like.dtype)
         for row, trained in enumerate(group):
-            if trained.outputs is not None:
+            if trained.answers:
                 table[row] = pick(trained)
         return keep(table)
 

@@ -206,6 +206,17 @@ class RunTrainer:
         )
         return tracer.run()
 
+    def predict(self, member: Member) -> Trained:
+        """Return the outputs that given weights have for the rows of `predict`. Raises TrainingError."""
+        self._stop_if_asked()
+        with typed(self._adapter):
+            training = OngoingTraining([member], data=self._data, adapter=self._adapter)
+            self.execution = training.execution
+            if self._data.predict is None:
+                raise TrainingError("invalid", "The run is to predict, and has no rows to predict")
+            predictions = training.outputs_for(self._data.predict, "predict")[0]
+        return Trained(member=member, predictions=predictions, hashes=training.hashes())
+
     def _groups(self, members: Sequence[Member]) -> Sequence[Sequence[Member]]:
         """Return the groups of members to train together, or one group of all to train in turn."""
         if len(members) == 1:

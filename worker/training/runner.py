@@ -50,7 +50,7 @@ class Attempt:
 
 
 def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services: RunServices) -> RunResult:
-    """Train every member of the run, or replay its first seed where it asks for a trace.
+    """Train every member of the run; or replay its first seed for a trace, or predict with its given weights.
 
     The adapter has been started. Where a checkpoint of the run is kept, training goes on from it.
 
@@ -90,6 +90,9 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         )
         if run.trace is not None:
             trace = trainer.trace(run.trace)
+        elif run.predicts:
+            packer.add(trainer.predict(members[0]))
+            packer.flush()
         else:
             if run.timed == "warm":
                 trainer.warm_up(members[0])

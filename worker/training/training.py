@@ -224,9 +224,9 @@ class OngoingTraining:
             self._monitor.restore_best()
         parts = self.data.parts
         with self.stopwatch.measure("predict_s"), self._averaged(self.job.optimizer.use_ema):
-            outputs = {name: self._outputs(part.x, name) for name, part in parts.items()}
+            outputs = {name: self.outputs_for(part.x, name) for name, part in parts.items()}
             given = self.data.predict
-            predictions = {} if given is None else {"predict": self._outputs(given, "predict")}
+            predictions = {} if given is None else {"predict": self.outputs_for(given, "predict")}
             weights = self._trainer.weights()
         metrics = measured(self.job, self.program, parts, outputs, self.data.target_scaling)
         for member in self._left():
@@ -331,7 +331,7 @@ class OngoingTraining:
             optimizer = self.job.optimizer
             average = optimizer.use_ema and optimizer.ema_use == "evaluation"
             with self.stopwatch.measure("predict_s"), self._averaged(average):
-                outputs = self._outputs(held_out.x, "validation")
+                outputs = self.outputs_for(held_out.x, "validation")
                 penalty = self._penalties()
             values = validation_losses(self.job, self.program, outputs, held_out) + penalty
             for member in self._left():
@@ -369,7 +369,7 @@ class OngoingTraining:
         own = [source.block(first_step=number, steps=1, batch_size=rows) for source in self._evaluation_masks]
         return {path: np.concatenate([masks[path] for masks in own]) for path in own[0]}
 
-    def _outputs(self, x: NDArray[Any], name: str) -> Floats:
+    def outputs_for(self, x: NDArray[Any], name: str) -> Floats:
         """Compute every member's outputs on a part of the data: (members, m, outputs)."""
         row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
         if self._alone is None:

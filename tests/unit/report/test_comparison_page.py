@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from likewise.producer import report
+from likewise.producer.classifying import predicted_classes
 from likewise.producer.report import figures, figures_of_outputs, figures_of_training
 from likewise.producer.report.comparison_page import page_of
 from likewise.producer.report.page import html_of
-from likewise.producer.report.truth import Truth, confusions, disagreements, predicted_classes, truth_of
+from likewise.producer.report.truth import Truth, confusions, disagreements, truth_of
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

@@ -48,6 +48,7 @@ from likewise.producer.report.history import ChangedSetting, History, HistoryDoc
 from likewise.producer.report.layout import Code
 from likewise.producer.report.markdown import _fenced
 from likewise.producer.report.port import PortDocument
+from likewise.producer.report.predictions import Predictions, PredictionsDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
 from likewise.producer.report.status import (
@@ -94,6 +95,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         BisectionDocument: lambda: BisectionDocument(bisection=bisection(samples)),
         GoldenDocument: lambda: GoldenDocument(since=since(samples)),
         HistoryDocument: lambda: HistoryDocument(history=history(samples, record)),
+        PredictionsDocument: lambda: PredictionsDocument(predictions()),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
         DataDocument: data,
@@ -127,6 +129,13 @@ def since(samples: ModuleType) -> Since:
         name="article", experiment_id="9cc3c1e83971c500805f", pinned_s=1e9, verdict_then="agree",
         verdict_now="differ", sides=[changed], missing=["tensorflow"], added=[],
     )  # fmt: skip
+
+
+def predictions() -> Predictions:
+    columns = {NASTY: np.array([NASTY, "b"], dtype=object), "probability.b": np.array([0.25, 0.75])}
+    return Predictions(
+        experiment_id="f" * 20, name="article", side="torch", seed=0, columns=columns, notes=[NASTY]
+    )
 
 
 def history(samples: ModuleType, record: ExperimentRecord) -> History:

@@ -1,0 +1,256 @@
+"""Rows of a new file as a trained model takes them: by the names of columns, with what was fitted then.
+
+All that is asked of the training is in its run: the features' names, the columns that became other features,
+and what they were standardised by. The training's own file is not read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.data.features import FeatureColumn, FittedFeatures
+from likewise.producer.data.loaded import Floats, find_file
+from likewise.producer.data.memory import put_together
+from likewise.producer.data.npz import read_arrays, read_npy
+from likewise.producer.data.sniffing import looked_at
+from likewise.producer.data.table import Column, DataTable, dates_of, is_number
+from likewise.producer.data.table_file import column_names, read_table
+from likewise.producer.display import both, did_you_mean, printable, short
+from likewise.shared.errors import DataError
+from likewise.shared.job import Job
+from likewise.shared.job.data import CsvData, TableData
+from likewise.shared.run import Dataset, FittedColumn, Run
+from likewise.shared.store.arrays import ArrayRef
+
+_SHOWN = 5
+"""So many problems of a file are told at once."""
+_PARTS = ("year", "month", "day", "weekday")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """It holds rows as the model takes them, and what a reader should know of the file."""
+
+    x: Floats
+    """The rows (n, *features), standardised as the samples were."""
+    notes: tuple[str, ...] = ()
+
+
+def read_new_rows(path: Path, run: Run, load: Callable[[ArrayRef], NDArray[Any]]) -> NewRows:
+    """Return the rows of a file as the model of a run takes them. Raises DataError by row and column."""
+    shape = run.dataset.train.x.shape[1:]
+    try:
+        file = find_file(path.name, path.absolute().parent)
+    except DataError as error:
+        raise DataError(str(error).replace("data.path", "--data", 1)).about(path) from None
+    if path.suffix in (".npy", ".npz"):
+        rows = NewRows(x=_arrays(file, run.job, shape))
+    elif len(run.dataset.feature_names) == prod(shape):
+        rows = _by_name(file, run)
+    else:
+        rows = _in_order(file, shape)
+    x = rows.x.reshape(-1, *shape)
+    if not np.isfinite(x).all():
+        row = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
+        raise DataError(f"{printable(path.name)}: row {row + 1} holds a number that is not finite")
+    if run.dataset.scaling is not None:
+        mean, scale = load(run.dataset.scaling)
+        x = (x - mean) / scale
+    return replace(rows, x=np.ascontiguousarray(x, dtype=np.float64))
+
+
+def features_of(dataset: Dataset) -> FittedFeatures:
+    """Return the columns that were trained on, in order, as far as the features' names tell them."""
+    names, fitted = list(dataset.feature_names), list(dataset.columns)
+    columns: list[FeatureColumn] = []
+    while names:
+        made = _made_by(fitted[0], names) if fitted else ()
+        if made and tuple(names[: len(made)]) == made:
+            column = fitted.pop(0)
+            kind = "text" if column.words else "number"
+        else:
+            made, column, kind = (names[0],), FittedColumn(name=names[0], use="number"), "number"
+        columns.append(FeatureColumn(kind=kind, fitted=column, names=made, refused=column.fill is None))
+        del names[: len(made)]
+    return FittedFeatures(columns=tuple(columns))
+
+
+def _made_by(column: FittedColumn, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the features that a column became; `names` are those from its place on."""
+    if column.use == "one_hot":
+        made = [f"{column.name}_{word}" for word in column.words]
+    elif column.use == "parts":
+        made = [f"{column.name}_{part}" for part in _PARTS]
+        hour = f"{column.name}_hour"
+        made += [hour] if hour in names[len(made) : len(made) + 1] else []
+    else:
+        made = [column.name]
+    return (*made, *([f"{column.name}_missing"] if column.indicator else []))
+
+
+def _by_name(file: Path, run: Run) -> NewRows:
+    """Return the rows of a table whose columns have the names that were trained on."""
+    place, features = printable(file.name), features_of(run.dataset)
+    data, base = _as_written(file, run.job), file.parent
+    given, wanted = column_names(data, base), [column.name for column in features.columns]
+    if lacking := [name for name in wanted if name not in given]:
+        several = [f"{printable(name)} ({did_you_mean(name, given)})" for name in lacking[:_SHOWN]]
+        raise DataError(
+            f"{place}: lacks {_plural(lacking, 'the column', 'the columns')} {both(several)}, which "
+            f"{run.side} was trained with"
+        )
+    words = [column.name for column in features.columns if column.fitted.words]
+    table = read_table(data, base, wanted, words=words)
+    problems: list[str] = []
+    columns = {one.name: _as_trained(table.columns[one.name], one.fitted) for one in features.columns}
+    for one in features.columns:
+        problems += _problems(columns[one.name], one.fitted, table)
+    _refuse(place, problems)
+    x, unknown = features.of_table(replace(table, columns=columns))
+    for one in features.columns:
+        if one.name in unknown:
+            problems += _unknown(table.columns[one.name], one.fitted, unknown[one.name], table)
+    _refuse(place, problems)
+    ignored = [name for name in given if name not in wanted]
+    return NewRows(x=x, notes=_not_used(ignored))
+
+
+def _as_written(file: Path, job: Job) -> TableData:
+    """Return how a file of columns is read: as the job says, where it is of the kind that was trained on."""
+    found, _ = looked_at(file, None)
+    if isinstance(job.data, CsvData) and isinstance(found, CsvData):
+        return job.data.model_copy(update={"path": file.name})
+    return found
+
+
+def _as_trained(column: Column, fitted: FittedColumn) -> Column:
+    """Return a column whose categories are spelled as those that were trained on."""
+    if fitted.use not in ("one_hot", "ordinal"):
+        return column
+    codes, words = column.labels()
+    spelled = tuple(word if word in fitted.words else _as_number(word) for word in words)
+    return Column(name=column.name, kind="text", codes=codes, words=spelled)
+
+
+def _as_number(word: str) -> str:
+    """Return a number as a category of numbers is called: 3 for 3.0; another word as it is."""
+    if not is_number(word):
+        return word
+    return Column(name="", kind="number").word_of(float(word))
+
+
+def _problems(column: Column, fitted: FittedColumn, table: DataTable) -> Iterator[str]:
+    """Say of a column which value does not fit what was trained on."""
+    name = f"column {printable(column.name)}"
+    expected = "date" if fitted.use in ("parts", "elapsed") else "number"
+    if fitted.use not in ("one_hot", "ordinal") and column.kind != "empty":
+        kinds = ("date",) if expected == "date" else ("number", "boolean")
+        if column.kind not in kinds:
+            row = _first_other(column, expected)
+            given = column.cell(row) if column.kind != "other" else column.words[0]
+            yield f"{table.row_name(row)}, {name}: {short(str(given))} is no {expected}"
+            return
+    missing = np.flatnonzero(column.missing)
+    if len(missing) and fitted.fill is None:
+        yield (
+            f"{table.row_name(int(missing[0]))}, {name}: has no value, and data.missing fills no gap of it"
+        )
+
+
+def _first_other(column: Column, expected: str) -> int:
+    """Return the first row whose value is not of the kind that is expected."""
+    if column.codes is None or column.kind != "text":
+        return int(np.flatnonzero(~column.missing)[0])
+    fits = [
+        is_number(word) if expected == "number" else dates_of([word], None) is not None
+        for word in column.words
+    ]
+    other = np.array([*(not one for one in fits), False])[column.codes]
+    return int(np.flatnonzero(other)[0]) if other.any() else int(np.flatnonzero(~column.missing)[0])
+
+
+def _unknown(
+    column: Column, fitted: FittedColumn, unknown: NDArray[np.bool_], table: DataTable
+) -> Iterator[str]:
+    row = int(np.flatnonzero(unknown)[0])
+    given = str(column.cell(row))
+    yield (
+        f"{table.row_name(row)}, column {printable(column.name)}: {short(given)} is not among the training "
+        f"samples ({did_you_mean(given, list(fitted.words))})"
+    )
+
+
+def _in_order(file: Path, shape: tuple[int, ...]) -> NewRows:
+    """Return the rows of a table whose columns are the values of a sample in order: it has no names."""
+    data, table = looked_at(file, None)
+    names, width, place = column_names(data, file.parent), prod(shape), printable(file.name)
+    if len(names) != width:
+        raise DataError(
+            f"{place}: has {len(names)} {_plural(names, 'column', 'columns')}, and a sample has {width} "
+            f"value{'s' * (width != 1)} without names; give those in order, or a .npy file of rows {shape}"
+        )
+    columns = [table.columns[name] for name in names]
+    _refuse(
+        place,
+        [
+            problem
+            for column in columns
+            for problem in _problems(column, FittedColumn(name=column.name, use="number"), table)
+        ],
+    )
+    return NewRows(x=np.stack([column.values for column in columns], axis=1))
+
+
+def _arrays(file: Path, job: Job, shape: tuple[int, ...]) -> Floats:
+    """Return the rows of a NumPy file: one array, or for a model of several inputs one of each by name."""
+    place = printable(file.name)
+    if file.suffix == ".npy":
+        return _shaped(read_npy(file), shape, place)
+    found = read_arrays(file)
+    inputs = {one.name: one.shape for one in job.model.inputs}
+    if inputs:
+        if found.keys() != inputs.keys():
+            raise DataError(
+                f"{place}: has {both(list(found))}, and the model's inputs are {both(list(inputs))}"
+            )
+        parts = {name: _shaped(found[name], inputs[name], f"{place}, {name}") for name in inputs}
+        rows, _ = put_together(parts, np.asarray, place)
+        return np.asarray(rows, np.float64)
+    if len(found) != 1 and "x" not in found:
+        raise DataError(f"{place}: has {both(list(found))}; call the array of the rows x")
+    return _shaped(found["x"] if "x" in found else next(iter(found.values())), shape, place)
+
+
+def _shaped(array: NDArray[Any], shape: tuple[int, ...], place: str) -> Floats:
+    """Return numbers as rows (n, *shape). Raises DataError for others."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{place}: holds {array.dtype}, and a sample has numbers")
+    if array.ndim == 0 or array.shape[1:] not in (shape, (prod(shape),)) or not len(array):
+        raise DataError(f"{place}: has the shape {array.shape}, and rows have {('n', *shape)}")
+    rows: Floats = array.reshape(len(array), -1).astype(np.float64)
+    return rows
+
+
+def _not_used(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    shown = both([printable(name) for name in names[:_SHOWN]])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (f"not predicted from: {shown}{more}",)
+
+
+def _refuse(place: str, problems: Sequence[str]) -> None:
+    if problems:
+        more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
+        raise DataError(f"{place}: {'; '.join(problems[:_SHOWN])}{more}")
+
+
+def _plural(many: Sequence[Any], one: str, several: str) -> str:
+    return one if len(many) == 1 else several
