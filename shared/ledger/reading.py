@@ -6,6 +6,7 @@ What was edited by hand into no record is none; a document of another version is
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from typing import Any, cast
 
@@ -36,11 +37,11 @@ def run_of(run_id: str, document: bytes | None) -> Run:
 
 def record_of(values: dict[str, bytes | None]) -> RunRecord | None:
     """Return the record; None where there is none, or one that was edited into what is none."""
-    text = {name: text_of(value) for name, value in values.items() if value}
-    if "run_id" not in text:
-        return None
-    number = {name: _number(text.get(name)) for name in _NUMBERS}
     try:
+        text = {name: text_of(value) for name, value in values.items() if value}
+        if "run_id" not in text:
+            return None
+        number = {name: _number(text.get(name)) for name in _NUMBERS}
         return RunRecord(
             run_id=text["run_id"],
             experiment_id=text["experiment_id"],
@@ -58,7 +59,7 @@ def record_of(values: dict[str, bytes | None]) -> RunRecord | None:
             cancel_requested=text.get("cancel_requested") == "1",
             failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
         )
-    except (KeyError, ValidationError):
+    except (KeyError, ValueError):  # ValidationError and UnicodeDecodeError are of these
         return None
 
 
@@ -67,8 +68,9 @@ _NUMBERS = ("attempt", "fence", "submitted_s", "claimed_s", "finished_s")
 
 def _number(text: str | None) -> float | None:
     """Return a number of a record; None for one that is none, as after the record was edited by hand."""
-    with suppress(TypeError, ValueError):
-        return float(text or "")
+    with suppress(ValueError):
+        number = float(text or "")
+        return number if math.isfinite(number) else None
     return None
 
 
@@ -84,6 +86,8 @@ def experiment_of(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentR
         return _record_of(experiment_id, experiment, values)
     except ValidationError as error:
         raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
+    except (ValueError, TypeError, RecursionError) as error:  # a field beside the document
+        raise ResultError(f"experiment {experiment_id} cannot be read: {error} (was it edited?)") from None
 
 
 def _record_of(experiment_id: str, experiment: Experiment, values: dict[bytes, bytes]) -> ExperimentRecord:

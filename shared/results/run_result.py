@@ -9,7 +9,7 @@ is their hash.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 from pydantic import Field, Strict, model_validator
@@ -145,6 +145,30 @@ class SeedArrays(Frozen):
             rows = np.tile(np.array(peaks, np.float64), (len(document["seeds"]), 1))
             document["memory"] = InlineArray.of(rows).model_dump()
         return document
+
+    @model_validator(mode="after")
+    def _has_a_row_a_seed(self) -> Self:
+        """Refuse arrays that are not of the shapes described here, before anybody works with them."""
+        seeds, held = len(self.seeds), self.validation_losses
+        shapes: tuple[tuple[str, AnyArray | None, tuple[int, ...] | None], ...] = (
+            ("epochs", self.epochs, ()),
+            ("stopped_early", self.stopped_early, ()),
+            ("losses", self.losses, self.losses.shape[1:2] or (0,)),
+            ("validation_losses", held, () if held is None else held.shape[1:2] or (0,)),
+            ("hashes", self.hashes, (2, 4)),
+            ("timings", self.timings, (len(Timings.model_fields),)),
+            ("memory", self.memory, (len(Memory.model_fields),)),
+            *((name, array, ()) for named in self.metrics.values() for name, array in named.items()),
+            *((name, array, None) for name, array in self.weights.items()),
+            ("predictions", self.predictions, None),
+            ("outputs", self.outputs, None),
+        )
+        for name, array, rest in shapes:
+            if array is None:
+                continue
+            if array.shape[:1] != (seeds,) or rest not in (None, array.shape[1:]):
+                raise ValueError(f"{name} has the shape {array.shape}, and there are {seeds} seeds")
+        return self
 
     @property
     def refs(self) -> list[ArrayRef]:

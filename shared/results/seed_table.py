@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.errors import ResultError
 from likewise.shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
 from likewise.shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
@@ -253,7 +254,7 @@ class SeedTable:
             for piece, array in zip(self._pieces, arrays, strict=True)
         ]
         dtype = parts[0].dtype if parts else np.float64
-        return np.concatenate([*parts, np.full((1, *like), missing, dtype)])[self._places]
+        return _joined([*parts, np.full((1, *like), missing, dtype)])[self._places]
 
     def _padded(self, arrays: Sequence[AnyArray | None]) -> Float64:
         """Return the curves of pieces that may end at different epochs."""
@@ -279,7 +280,7 @@ class SeedTable:
             else self._array(array)
             for piece, array in zip(self._pieces, arrays, strict=True)
         ]
-        return np.concatenate([*parts, nothing])[self._places]
+        return _joined([*parts, nothing])[self._places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,6 +371,14 @@ class SeedRow:
     def memory(self) -> Memory:
         """Return the bytes that it took."""
         return self.table.memory_of(self.row)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays one after another. Raises ResultError where they are not of one shape."""
+    try:
+        return np.concatenate(parts)
+    except ValueError as error:
+        raise ResultError(f"a result cannot be read: its pieces do not go together: {error}") from None
 
 
 def _optional(values: Float64) -> list[float | None]:

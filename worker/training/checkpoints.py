@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +129,9 @@ class Checkpoint:
             so_far = SoFar.model_validate_json(head)
         except ValidationError as error:
             raise ValueError(error.errors(include_url=False)[0]["msg"]) from None
-        except (EOFError, KeyError, TypeError, AttributeError, BadZipFile, MemoryError) as error:
+        except ValueError:
+            raise
+        except Exception as error:  # NumPy and the archive's reader have many words for what is damaged
             raise ValueError(f"{type(error).__name__}: {error}") from None
         return cls(so_far=so_far, training=part_of(found, "training"))
 
