@@ -5,6 +5,8 @@
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
     softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
     softmax over the last axis; mish x·tanh(softplus(x)); log_softmax log(softmax(x)); softmin softmax(−x)
+    sparsemax max(x − τ, 0) over the last axis, with τ the largest of (x₁ + … + xₖ − 1)/k of the k largest x,
+    so that it sums to 1 (Martins & Astudillo 2016)
     relu6 min(max(x, 0), 6); hard_sigmoid min(max(slope·x + ½, 0), 1); hard_silu x·min(max(x/6 + ½, 0), 1)
     hard_tanh min(max(x, −1), 1); log_sigmoid −log(1 + exp(−x)); tanh_shrink x − tanh(x); exponential exp(x)
     celu x, or alpha·(exp(x/alpha) − 1) below 0; squareplus ½(x + √(x² + b))
@@ -32,7 +34,7 @@ class PlainActivation(Frozen):
     type: Literal[
         "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "tanh",
         "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu", "hard_tanh",
-        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
+        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid", "sparsemax",
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
     "softsign", "tanh", "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu",
     "hard_tanh", "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
+    "sparsemax",
     "celu", "hard_sigmoid",
     "soft_shrink", "hard_shrink", "squareplus",
 )  # fmt: skip

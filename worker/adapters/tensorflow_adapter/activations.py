@@ -94,6 +94,12 @@ def _sparse_sigmoid(x: Tensor) -> Tensor:
     return tf.where(tf.abs(x) < 1, _constant(0.5, x) * (x + one), tf.cast(x > 0, x.dtype))
 
 
+def _sparsemax(x: Tensor) -> Tensor:
+    sums = tf.cumsum(tf.sort(x, axis=-1, direction="DESCENDING"), axis=-1)
+    counts = tf.range(1, x.shape[-1] + 1, dtype=x.dtype)
+    return tf.nn.relu(x - tf.reduce_max((sums - _constant(1.0, x)) / counts, axis=-1, keepdims=True))
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
@@ -134,4 +140,5 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "exponential": tf.exp,
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": _sparse_sigmoid,
+    "sparsemax": _sparsemax,
 }

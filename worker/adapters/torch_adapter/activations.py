@@ -60,6 +60,12 @@ def _sparse_sigmoid(x: Tensor) -> Tensor:
     return torch.where(x.abs() < 1, 0.5 * (x + 1), (x > 0).to(x.dtype))
 
 
+def _sparsemax(x: Tensor) -> Tensor:
+    largest = x.sort(dim=-1, descending=True).values
+    counts = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+    return torch.relu(x - ((largest.cumsum(dim=-1) - 1.0) / counts).amax(dim=-1, keepdim=True))
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
@@ -101,4 +107,5 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "exponential": torch.exp,
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": _sparse_sigmoid,
+    "sparsemax": _sparsemax,
 }
