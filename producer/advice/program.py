@@ -10,6 +10,7 @@ layouts.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,6 +26,7 @@ from likewise.shared.job.loss import is_by_row
 from likewise.shared.job.weights import GivenWeights, NpzWeights
 from likewise.shared.program import ProgramSpec, Weight
 from likewise.shared.program.groups import decaying
+from likewise.shared.program.spec import ModelOutput
 
 PLACES = {
     "first": "Before all else",
@@ -71,8 +73,6 @@ def program_parts(
     template = _template(framework)
     if template is None:
         return ()
-    if job.model.outputs is not None:
-        raise NotWrittenError("a model of several outputs")
     view = JobView(job=job, program=program)
     stages = tuple(_views(view, framework, template, frozenset(shown)))
     view = replace(view, layers=stages)
@@ -87,12 +87,25 @@ def program_parts(
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
         if stage.given:
             parts.append(Part("give", stage.var, template.give(stage)))
+    if len(program.outputs) > 1:
+        parts += _losses(view, template)
     for place in PLACES:
-        if place not in ("first", "layer", "draw", "give", "call"):
+        several = place == "loss" and len(program.outputs) > 1
+        if place not in ("first", "layer", "draw", "give", "call") and not several:
             parts.append(Part(place, "", getattr(template, place)(view)))
     order = list(PLACES)
     written = (Part(part.place, part.name, _tidy(part.code)) for part in parts)
     return tuple(sorted((part for part in written if part.code), key=lambda part: order.index(part.place)))
+
+
+def _losses(view: JobView, template: Any) -> Iterator[Part]:
+    """Yield the loss of each of several outputs under a name of its own, and what is made of them."""
+    for output in view.program.outputs:
+        name = variable(output.name)
+        code = str(template.loss(replace(view, output=output)))
+        code = re.sub(r"\bloss_fn\b", f"loss_{name}", code)
+        yield Part("loss", name, re.sub(r"\bOwnLoss\b", f"LossOf{name.title().replace('_', '')}", code))
+    yield Part("loss", "", template.losses(view))
 
 
 def library_of(framework: str) -> tuple[str, str] | None:
@@ -111,6 +124,8 @@ class JobView:
     job: Job
     program: ProgramSpec
     layers: tuple[LayerView, ...] = ()
+    output: ModelOutput | None = None
+    """The output that is looked at; None for an only one, and for all of them."""
 
     @property
     def spared(self) -> list[tuple[LayerView, Weight]]:
@@ -122,8 +137,16 @@ class JobView:
 
     @property
     def loss(self) -> Any:
-        """Return the loss of the job."""
-        return self.job.loss
+        """Return the loss of the job, or of the output."""
+        return self.job.loss if self.output is None else self.job.losses[self.output.name]
+
+    @property
+    def losses(self) -> list[tuple[str, str, float]]:
+        """Return the name of each output, the variable that its loss has, and what it counts."""
+        return [
+            (one.name, f"loss_{variable(one.name)}", self.job.losses[one.name].weight)
+            for one in self.program.outputs
+        ]
 
     @property
     def optimizer(self) -> Any:
@@ -158,42 +181,39 @@ class JobView:
     @property
     def by_row(self) -> bool:
         """Return whether the loss has one element a sample."""
-        return is_by_row(self.job.only_loss)
+        return is_by_row(self.loss)
 
     @property
     def task(self) -> str:
         """Return what the targets are."""
-        return self.job.loss.task
+        return str(self.loss.task)
 
     @property
     def aligned(self) -> bool:
         """Return whether each output meets its own target alone."""
-        return getattr(self.job.loss, "targets", "aligned") == "aligned"
+        return getattr(self.loss, "targets", "aligned") == "aligned"
 
     @property
     def from_logits(self) -> bool:
         """Return whether the outputs are what the loss takes by itself."""
-        return bool(getattr(self.job.loss, "from_logits", True))
+        return bool(getattr(self.loss, "from_logits", True))
 
     @property
     def outputs(self) -> int:
         """Return how many outputs a sample has."""
-        return math.prod(self.program.output_shape)
+        return math.prod(self.program.output_shape) if self.output is None else self.output.width
 
     @property
     def softened(self) -> bool:
         """Return whether a softmax or sigmoid ends the model, and the loss takes logits nevertheless."""
-        classifies = hasattr(self.job.loss, "from_logits")
-        return (
-            classifies
-            and self.from_logits
-            and self.program.outputs[0].last_activation in ("softmax", "sigmoid")
-        )
+        last = (self.output or self.program.outputs[0]).last_activation
+        return hasattr(self.loss, "from_logits") and self.from_logits and last in ("softmax", "sigmoid")
 
     @property
     def weights_in_the_loss(self) -> bool:
         """Return whether each of several outputs is weighted by its own target's class."""
-        return not self.by_row and self.outputs > 1 and bool(self._class_weights)
+        several = self.output is not None or self.outputs > 1
+        return several and bool(self._class_weights) and not self.by_row
 
     @property
     def class_weight(self) -> dict[int, float]:
@@ -202,7 +222,7 @@ class JobView:
 
     @property
     def _class_weights(self) -> Sequence[float]:
-        return getattr(self.job.loss, "class_weights", None) or ()
+        return getattr(self.loss, "class_weights", None) or ()
 
     @property
     def paired_biases(self) -> list[tuple[str, str]]:

@@ -610,6 +610,36 @@ def loss_pairs() -> Iterator[Pair]:
         )
 
 
+def output_pairs() -> Iterator[Pair]:
+    """Settings of one of several outputs, and of what it counts beside the others."""
+    layers = [
+        dense(4, activation="tanh", name="hidden"),
+        dense(2, name="size"),
+        {**dense(3, name="kind"), "inputs": ["hidden"]},
+        {**dense(1, name="sign"), "inputs": ["hidden"]},
+    ]
+    losses = {
+        "kind": {"type": "categorical_crossentropy", "weight": 0.5},
+        "size": {"type": "mse"},
+        "sign": {"type": "binary_crossentropy"},
+    }
+    model = {"layers": layers, "outputs": ["size", "kind", "sign"]}
+    one = job(layers) | {"model": model, "loss": losses}
+    for path, value in (
+        ("loss.kind.weight", 2.0),
+        ("loss.kind.label_smoothing", 0.3),
+        ("loss.size.type", "huber"),
+        ("loss.size.reduction", "sum"),
+        ("loss.sign.label_smoothing", 0.2),
+        ("loss.sign.class_weights", [1.0, 3.0]),
+        ("model.layers.1.activation.type", "tanh"),
+        ("optimizer.learning_rate", 0.01),
+    ):
+        wanted = {**losses["size"], "type": value} if path == "loss.size.type" else value
+        other = changed(one, path.removesuffix(".type"), wanted)
+        yield Pair(path, one, other, FLAT, f"outputs.{path.partition('.')[2]}")
+
+
 def weighted(document: dict[str, Any]) -> dict[str, Any]:
     data = {"type": "npz", "path": "data.npz", "sample_weights": "w"}
     return {**document, "data": data}
@@ -851,6 +881,7 @@ def trained_pairs() -> list[Pair]:
         *activation_pairs(),
         *image_pairs(),
         *loss_pairs(),
+        *output_pairs(),
         *optimizer_pairs(),
         *schedule_pairs(),
         *training_pairs(),
@@ -873,7 +904,7 @@ NO_LINE = {
 
 NO_LINE |= {"layer.position_embedding.sequence_length"}  # rows that no step meets
 NO_LINE |= {"layer.input.shape"}  # another shape is other data
-NO_LINE |= {f"loss.{word}.weight" for word in members(Loss)}  # of several outputs, without code
+NO_LINE |= {f"loss.{word}.weight" for word in members(Loss)}  # of several outputs, whose pairs have their own
 NO_LINE |= {f"optimizer.{word}.{name}" for word in members(Optimizer) for name in ("ema_use", "ema_buffers")}
 
 

@@ -39,6 +39,10 @@ def with_advice(parts: Parts, advice: str | None, headings: dict[str, str]) -> P
             for line in code.splitlines():
                 (name,) = (name for name, one in here.items() if one.split(" = ")[0] == line.split(" = ")[0])
                 here[name] = line
+        elif place == "loss" and len(here) > 1:  # that of an output, before what is made of all of them
+            whole = here.pop("")
+            here["advice"] = code
+            here[""] = "" if "loss_fn" in code else whole
         elif place in SEVERAL:  # what comes later makes anew what came before
             here["advice"] = code
         else:

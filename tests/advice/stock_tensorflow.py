@@ -30,11 +30,18 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
     names["x"] = keras.Input(data["x"].shape[1:])
     start = names["x"]
     exec(code(parts, "call"), names)
-    model = keras.Model(start, names[task["output"]])
-    names |= {"model": model, "x": data["x"], "y": data["y"], "weight": data.get("w")}
+    every = {name: names[f"x_{name}"] for name in task["outputs"]}
+    model = keras.Model(start, every or names[task["output"]])
+    y = {name: data["y"][:, slice(*place[:2])] for name, place in task["outputs"].items()} or data["y"]
+    names |= {"model": model, "x": data["x"], "y": y, "weight": data.get("w")}
     for place in ("give", "loss", "optimizer", "schedule"):
         exec(code(parts, place), names)
-    model.compile(loss=names["loss_fn"], optimizer=names["optimizer"], run_eagerly=not task["graph"])
+    model.compile(
+        loss=names["loss_fn"],
+        loss_weights=names.get("loss_weights"),
+        optimizer=names["optimizer"],
+        run_eagerly=not task["graph"],
+    )
     exec(code(parts, "batches"), names)
     shuffles = []
     if task["sampler"]:
@@ -44,7 +51,10 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
         )()
     with contextlib.redirect_stdout(io.StringIO()):
         exec(code(parts, "fit"), names)
-    found = {"outputs": np.asarray(model(data["x"], training=False))}
+    outputs = model(data["x"], training=False)
+    if task["outputs"]:
+        outputs = np.concatenate([outputs[name] for name in task["outputs"]], axis=1)
+    found = {"outputs": np.asarray(outputs)}
     return found | ({"shuffles": np.array(shuffles[0])} if shuffles else {})
 
 

@@ -20,8 +20,9 @@ def code(parts: Parts, place: str) -> str:
 class Model(nn.Module):
     """The program's modules and its calls."""
 
-    def __init__(self, names: dict[str, Any], calls: str, output: str) -> None:
+    def __init__(self, names: dict[str, Any], calls: str, output: str, outputs: list[str]) -> None:
         super().__init__()
+        self._outputs = outputs
         for name, one in list(names.items()):
             if isinstance(one, nn.Module):
                 self.add_module(name, one)
@@ -31,6 +32,8 @@ class Model(nn.Module):
     def forward(self, x: Any) -> Any:
         self._names["x"] = x
         exec(self._calls, self._names)
+        if self._outputs:
+            return {name: self._names[f"x_{name}"] for name in self._outputs}
         return self._names[self._output]
 
 
@@ -45,7 +48,7 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
     if task["draws"]:
         return drawn(parts, task)
     names = made(parts)
-    model = Model(names, code(parts, "call"), task["output"])
+    model = Model(names, code(parts, "call"), task["output"], list(task["outputs"]))
     names |= {"model": model, "weights": weights}
     exec(code(parts, "give"), names)
     tensors = [torch.tensor(data[name]) for name in ("x", "y", "w") if name in data]
@@ -61,7 +64,8 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
         total, count = 0.0, 0
         for x, *rest in loader:
             optimizer.zero_grad()
-            names["loss"] = loss_fn(model(x), *rest)
+            wanted = by_output(rest[0], task["outputs"]) if task["outputs"] else rest[0]
+            names["loss"] = loss_fn(model(x), wanted, *rest[1:])
             exec(penalty, names)
             loss = names["loss"]
             loss.backward()
@@ -74,10 +78,20 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
     exec(code(parts, "end"), names)
     exec(code(parts, "evaluation"), names)
     with torch.no_grad():
-        found = {"outputs": model(tensors[0]).numpy().copy()}
+        outputs = model(tensors[0])
+        every = torch.cat([outputs[name] for name in task["outputs"]], dim=1) if task["outputs"] else outputs
+        found = {"outputs": every.numpy().copy()}
     if task["sampler"]:
         found["shuffles"] = np.array(isinstance(loader.sampler, torch.utils.data.RandomSampler))
     return found
+
+
+def by_output(y: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+    """The targets of each output; classes as whole numbers."""
+    return {
+        name: y[:, begin].long() if classes else y[:, begin:end]
+        for name, (begin, end, classes) in outputs.items()
+    }
 
 
 def drawn(parts: Parts, task: dict[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,7 @@ class Bench:
         kind = job.loss.task if job.loss.task != "regression" else job.loss.type
         weighted = getattr(job.data, "sample_weights", None) is not None
         name = f"{shape} {kind} {outputs} {weighted} {job.model.layers[0].type == 'embedding'}"
+        name += f" {job.loss.type}" if kind == "several" else ""
         if f"{name}/x" in self.arrays:
             return name
         draw = np.random.default_rng(len(name))
@@ -126,6 +127,8 @@ class Bench:
                 y = draw.integers(0, 2, (n, *outputs)).astype(float)
             case "poisson":
                 y = draw.integers(0, 5, (n, *outputs)).astype(float)
+            case "several":
+                y = beside_each_other(job, shape, draw)
             case "kl_divergence":
                 y = draw.dirichlet(np.ones(outputs[-1]), n)
             case _:
@@ -173,6 +176,7 @@ class Bench:
             "advice": found,
             "kind": pair.kind,
             "output": f"x_{variable_of_last(one)}",
+            "outputs": outputs_of(other, pair.shape),
             "draws": None,
             "sampler": False,
             "graph": "\nclass " in found,  # as users run what is their own
@@ -256,6 +260,27 @@ def by_place(job: Job, shape: tuple[int, ...], framework: str) -> dict[str, dict
     for part in program_parts(job, compile_job(job, shape), framework):
         found.setdefault(part.place, {})[part.name] = part.code
     return found
+
+
+def beside_each_other(job: Job, shape: tuple[int, ...], draw: np.random.Generator) -> np.ndarray:
+    """The targets of several outputs, in the order of the program's."""
+    columns = []
+    for one in compile_job(job, shape).outputs:
+        task = job.losses[one.name].task
+        highest = {"multiclass": one.width, "binary": 2}.get(task)
+        size = (cases.SAMPLES, 1 if task == "multiclass" else one.width)
+        columns.append(draw.standard_normal(size) if highest is None else draw.integers(0, highest, size))
+    return np.concatenate(columns, axis=1).astype(float)
+
+
+def outputs_of(job: Job, shape: tuple[int, ...]) -> dict[str, tuple[int, int, bool]]:
+    """Where each of several outputs has its targets, by name, and whether they are classes; empty for one."""
+    program = compile_job(job, shape)
+    return {
+        one.name: (*one.targets, one.target == "classes")
+        for one in program.outputs
+        if one.targets is not None
+    }
 
 
 def variable_of_last(job: Job) -> str:
