@@ -5,8 +5,8 @@
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
     softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
     softmax over the last axis; mish x·tanh(softplus(x)); log_softmax log(softmax(x)); softmin softmax(−x)
-    sparsemax max(x − τ, 0) over the last axis, with τ the largest of (x₁ + … + xₖ − 1)/k of the k largest x,
-    so that it sums to 1 (Martins & Astudillo 2016)
+    sparsemax max(x − τ, 0) over the last axis, with τ = (x₁ + … + xₖ − 1)/k of the k largest x, those with
+    xⱼ > (x₁ + … + xⱼ − 1)/j, so that it sums to 1
     relu6 min(max(x, 0), 6); hard_sigmoid min(max(slope·x + ½, 0), 1); hard_silu x·min(max(x/6 + ½, 0), 1)
     hard_tanh min(max(x, −1), 1); log_sigmoid −log(1 + exp(−x)); tanh_shrink x − tanh(x); exponential exp(x)
     celu x, or alpha·(exp(x/alpha) − 1) below 0; squareplus ½(x + √(x² + b))
@@ -34,7 +34,7 @@ class PlainActivation(Frozen):
     type: Literal[
         "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "tanh",
         "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu", "hard_tanh",
-        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid", "sparsemax",
+        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
     ]  # fmt: skip
 
 
@@ -90,8 +90,17 @@ class Squareplus(Frozen):
     b: NonNegative = 4.0
 
 
+class Sparsemax(Frozen):
+    """The nearest row that sums to 1 with nothing below 0 (Martins & Astudillo 2016)."""
+
+    type: Literal["sparsemax"]
+    sums: Literal["largest", "cumulative"] = "largest"
+    """What τ adds up: the k largest x, or their k cumulative sums x₁, x₁ + x₂, …, as Keras 3's own function
+    does, whose rows do not sum to 1."""
+
+
 Activation = Annotated[
-    PlainActivation | LeakyRelu | Elu | Celu | HardSigmoid | Shrink | Threshold | Squareplus,
+    PlainActivation | LeakyRelu | Elu | Celu | HardSigmoid | Shrink | Threshold | Squareplus | Sparsemax,
     Field(discriminator="type"),
     Word,
 ]

@@ -477,7 +477,8 @@ def padding_pairs() -> Iterator[Pair]:
 
 def activation_pairs() -> Iterator[Pair]:
     for word, model in members(Activation).items():
-        exact = dict.fromkeys(set(model.model_fields) - {"type"}, 0.25)
+        words: dict[str, tuple[Any, Any]] = {"sums": ("largest", "cumulative")}
+        exact = {name: words.get(name, (0.25,))[0] for name in model.model_fields if name != "type"}
         layers = [
             dense(4, name="start"),
             {"type": "activation", "activation": "linear", "name": "middle"},
@@ -497,7 +498,7 @@ def activation_pairs() -> Iterator[Pair]:
                 yield Pair(
                     f"model.layers.1.activation.{name}",
                     one,
-                    changed(one, f"model.layers.1.activation.{name}", 0.5),
+                    changed(one, f"model.layers.1.activation.{name}", words.get(name, (0.25, 0.5))[1]),
                     FLAT,
                     f"activation.{word}.{name}",
                 )

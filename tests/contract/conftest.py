@@ -26,6 +26,7 @@ from likewise.shared.job.activations import (
     HardSigmoid,
     LeakyRelu,
     Shrink,
+    Sparsemax,
     Squareplus,
     Threshold,
 )
@@ -243,9 +244,16 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh_shrink": lambda x: x - np.tanh(x),
     "exponential": np.exp,
     "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
-    "sparsemax": _sparsemax,
     "sparse_plus": lambda x: np.where(x < 1, np.maximum(x + 1, 0) ** 2 / 4, x),
 }
+
+
+def _keras_sparsemax(x: np.ndarray) -> np.ndarray:
+    """Row by row: the threshold is of the cumulative sums of the numbers that sparsemax would keep."""
+    rows = x.reshape(-1, x.shape[-1])
+    kept = [np.sort(row[own > 0])[::-1] for row, own in zip(rows, _sparsemax(rows), strict=True)]
+    thresholds = [(np.cumsum(one).sum() - 1) / len(one) for one in kept]
+    return np.maximum(rows - np.array(thresholds)[:, None], 0).reshape(x.shape)
 
 
 def activated(  # noqa: PLR0911 -- one return a kind
@@ -266,6 +274,10 @@ def activated(  # noqa: PLR0911 -- one return a kind
             return np.where(np.abs(x) > threshold, moved, 0)
         case Threshold(threshold=threshold, value=value):
             return np.where(x > threshold, x, value)
+        case Sparsemax(sums="largest"):
+            return _sparsemax(x)
+        case Sparsemax():
+            return _keras_sparsemax(x)
         case Squareplus(b=b):
             return (x + np.sqrt(x**2 + b)) / 2
         case _:

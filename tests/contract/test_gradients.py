@@ -29,6 +29,7 @@ SET = (
     {"type": "soft_shrink", "threshold": 0.1},
     {"type": "threshold", "threshold": 0.1, "value": -0.5},
     {"type": "squareplus", "b": 0.3},
+    {"type": "sparsemax", "sums": "cumulative"},
 )
 LOSSES: dict[str, dict[str, Any]] = {
     "mse": {},

@@ -137,6 +137,12 @@ def hard_slope(_: str, value: Any) -> None:
     assert abs(high - low - value) < 1e-6
 
 
+def sparsemax_sums(_: str, value: Any) -> None:
+    """Whether a row of a sparsemax falls short of 1, as by the sum of cumulative sums."""
+    row = np.asarray(keras.activations.sparsemax(np.array([[0.3, 0.2, 0.1]])))
+    assert (row.sum() < 0.9) == (value == "cumulative")
+
+
 LOSSES = {
     "mse": "MeanSquaredError",
     "mae": "MeanAbsoluteError",
@@ -238,5 +244,6 @@ CHECKS = {
     "layer.average_pooling?d.count_include_pad": counts_padding,
     "layer.flatten.order": flatten_order,
     "activation.hard_sigmoid.slope": hard_slope,
+    "activation.sparsemax.sums": sparsemax_sums,
     "layer.upsampling2d.align_corners": aligned_corners,
 }

@@ -94,10 +94,14 @@ def _sparse_sigmoid(x: Tensor) -> Tensor:
     return tf.where(tf.abs(x) < 1, _constant(0.5, x) * (x + one), tf.cast(x > 0, x.dtype))
 
 
-def _sparsemax(x: Tensor) -> Tensor:
-    sums = tf.cumsum(tf.sort(x, axis=-1, direction="DESCENDING"), axis=-1)
-    counts = tf.range(1, x.shape[-1] + 1, dtype=x.dtype)
-    return tf.nn.relu(x - tf.reduce_max((sums - _constant(1.0, x)) / counts, axis=-1, keepdims=True))
+def _sparsemax(x: Tensor, *, sums: str) -> Tensor:
+    one = _constant(1.0, x)
+    largest = tf.sort(x, axis=-1, direction="DESCENDING")
+    cumulative = tf.cumsum(largest, axis=-1)
+    taken = largest > (cumulative - one) / tf.range(1, x.shape[-1] + 1, dtype=x.dtype)
+    of_taken = tf.where(taken, cumulative if sums == "cumulative" else largest, _constant(0.0, x))
+    added = tf.reduce_sum(of_taken, axis=-1, keepdims=True)
+    return tf.nn.relu(x - (added - one) / tf.reduce_sum(tf.cast(taken, x.dtype), axis=-1, keepdims=True))
 
 
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
@@ -115,6 +119,7 @@ _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "hard_shrink": _hard_shrink,
     "threshold": _threshold,
     "squareplus": _squareplus,
+    "sparsemax": _sparsemax,
 }
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -140,5 +145,4 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "exponential": tf.exp,
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": _sparse_sigmoid,
-    "sparsemax": _sparsemax,
 }

@@ -60,10 +60,13 @@ def _sparse_sigmoid(x: Tensor) -> Tensor:
     return torch.where(x.abs() < 1, 0.5 * (x + 1), (x > 0).to(x.dtype))
 
 
-def _sparsemax(x: Tensor) -> Tensor:
+def _sparsemax(x: Tensor, *, sums: str) -> Tensor:
     largest = x.sort(dim=-1, descending=True).values
+    cumulative = largest.cumsum(dim=-1)
     counts = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
-    return torch.relu(x - ((largest.cumsum(dim=-1) - 1.0) / counts).amax(dim=-1, keepdim=True))
+    taken = largest > (cumulative - 1.0) / counts
+    added = torch.where(taken, cumulative if sums == "cumulative" else largest, 0.0).sum(dim=-1, keepdim=True)
+    return torch.relu(x - (added - 1.0) / taken.to(x.dtype).sum(dim=-1, keepdim=True))
 
 
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
@@ -81,6 +84,7 @@ _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "hard_shrink": _hard_shrink,
     "threshold": _threshold,
     "squareplus": _squareplus,
+    "sparsemax": _sparsemax,
 }
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -107,5 +111,4 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "exponential": torch.exp,
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": _sparse_sigmoid,
-    "sparsemax": _sparsemax,
 }
