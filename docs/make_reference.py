@@ -44,6 +44,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
             "Shrink",
             "Threshold",
             "Squareplus",
+            "Sparsemax",
         ],
         activations,
     ),
