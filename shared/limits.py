@@ -32,6 +32,7 @@ class Limits:
     weights: int
     epochs: int
     seeds: int
+    seconds: float | None
     data_bytes: float
     memory_bytes: float | None
 
@@ -44,9 +45,25 @@ class Limits:
             weights=settings.max_weights,
             epochs=settings.max_epochs,
             seeds=settings.max_seeds,
+            seconds=settings.max_seconds,
             data_bytes=settings.max_data_gb * GB,
             memory_bytes=memory_bytes if given is None else given * GB,
         )
+
+    def time_of(self, job: Job) -> TimeLimit | None:
+        """Return how long a run of the job may train here; None for as long as it takes."""
+        asked, most = job.limits.seconds, self.seconds
+        if most is not None and (asked is None or most < asked):
+            return TimeLimit(seconds=most, set_by=variable("max_seconds"))
+        return None if asked is None else TimeLimit(seconds=asked, set_by="limits.seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimit:
+    """How long a run may train, and which setting says so."""
+
+    seconds: float
+    set_by: str
 
 
 DEFAULT_LIMITS = Limits.of(Settings())
@@ -99,6 +116,9 @@ def excesses(job: Job, program: ProgramSpec, size: Size, limits: Limits) -> Iter
         ("data", size.data_bytes, "bytes of arrays", limits.data_bytes, "max_data_gb"),
         ("seeds", results, "bytes of results", limits.data_bytes, "max_data_gb"),
     )
+    seconds = job.limits.seconds
+    if limits.seconds is not None and seconds is not None and seconds > limits.seconds:
+        yield _excess("limits.seconds", seconds, "seconds", limits.seconds, "max_seconds")
     for path, found, what, most, setting in asked:
         if found > most:
             yield _excess(path, found, what, most, setting)
@@ -115,7 +135,7 @@ def excesses(job: Job, program: ProgramSpec, size: Size, limits: Limits) -> Iter
 def _excess(path: str, found: float, what: str, most: float, setting: str) -> Problem:
     return Problem(
         path=path,
-        message=f"{found:,.0f} {what}, and at most {most:,.0f} are taken here ({variable(setting)})",
+        message=f"{found:,.15g} {what}, and at most {most:,.15g} are taken here ({variable(setting)})",
     )
 
 

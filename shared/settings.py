@@ -109,6 +109,9 @@ class Settings(Frozen):
     """A run with more epochs is refused."""
     max_seeds: int = Field(default=100_000, ge=1)
     """A run with more trainings is refused: seeds, times the points of a sweep that it trains."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """A run that takes longer is ended, whatever its `limits.seconds` says, and one that asks for more is
+    refused; unset, it takes as long as it takes."""
     max_data_gb: float = Field(default=64, gt=0)
     """A run whose arrays, or whose results, take more gigabytes is refused."""
     max_memory_gb: float | None = Field(default=None, gt=0)

@@ -199,6 +199,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         "max_layers",
         "max_memory_gb",
         "max_record_mb",
+        "max_seconds",
         "max_seeds",
         "max_weights",
         "retention_days",

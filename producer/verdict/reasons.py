@@ -43,7 +43,7 @@ _FAILED = {
     "data_damaged": "could not read its data",
     "data_unreachable": "has a worker that cannot reach its data (LIKEWISE_BLOB_URL)",
     "hung": "stood still, twice",
-    "time_limit": "took longer than limits.seconds",
+    "time_limit": "took longer than it may",
     "cancelled": "was cancelled",
     "worker_lost": "lost its worker too often",
     "invalid": "could not be read by its worker",

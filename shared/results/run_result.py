@@ -34,7 +34,7 @@ Reason = Literal[
     "data_unreachable", # an array lies where this worker cannot reach: its blob URL is missing or wrong
     "cancelled",        # by the user
     "hung",             # its training stood still, twice
-    "time_limit",       # it took longer than limits.seconds
+    "time_limit",       # it took longer than limits.seconds or LIKEWISE_MAX_SECONDS
     "worker_lost",      # given up after too many workers died with it
     "invalid",          # the run could not be read (another schema version)
     "internal",         # a fault of Likewise; the message carries the exception's last line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,47 @@ def test_a_training_that_does_not_look_at_the_clock_is_killed_by_it(start_stack:
     record = stack.submit("stalls", epochs=LONG, limits={"seconds": 1})
     ended = stack.desk.wait(record, "failed", within_s=60)
     assert ended.failure.reason == "time_limit"
-    assert "did not stop by itself: epoch" in ended.failure.message
+    assert "did not stop: epoch" in ended.failure.message
     assert ended.finished_s - ended.claimed_s < 20
     worker.wait_until("idle", stack.desk.ledger)
+
+
+def test_a_worker_has_a_limit_of_its_own_for_how_long_a_run_takes(start_stack: Any) -> None:
+    stack = start_stack()
+    stack.worker(LIKEWISE_MAX_SECONDS="0.5")
+    asks = stack.submit("slow", epochs=LONG, limits={"seconds": 0.75})
+    ended = stack.desk.wait(asks, "failed", within_s=30)
+    assert ended.failure.reason == "too_large"
+    assert (
+        "limits.seconds: 0.75 seconds, and at most 0.5 are taken here (LIKEWISE_MAX_SECONDS)"
+        in ended.failure.message
+    )
+    ended = stack.desk.wait(stack.submit("slow", epochs=LONG), "failed", within_s=30)
+    assert ended.failure.reason == "time_limit"
+    assert "LIKEWISE_MAX_SECONDS, 0.5; it had done" in ended.failure.message
+    stack.desk.wait(stack.submit(epochs=1), "succeeded", within_s=30)
+
+
+def test_who_watches_a_training_that_stands_still_is_told(
+    start_stack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likewise.producer.runs import follow
+
+    monkeypatch.setattr(follow, "STILL_S", 1.0)
+    stack = start_stack()
+    stack.worker()
+    record = stack.submit("hangs", epochs=LONG)
+    said = [update.text for update in _until_told_twice(follow, record, stack.desk)]
+    assert said[0].startswith("nothing has moved for 1")
+    assert "at epoch" in said[0]
+    assert said[1].startswith("nothing has moved for 2")
+
+
+def _until_told_twice(follow: Any, record: Any, desk: Any) -> Iterator[Any]:
+    """The first two notices that nothing moves."""
+    updates = follow.follow(record, ledger=desk.ledger, client=desk.client)
+    still = (one for one in updates if isinstance(one, follow.Noticed) and "nothing has moved" in one.text)
+    yield from islice(still, 2)
 
 
 @pytest.fixture

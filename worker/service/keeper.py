@@ -316,7 +316,8 @@ class Keeper:
         limited = child.activity == "training" and child.seconds_left is not None
         spent_s = self._limited.see((held.run_id, held.fence) if limited else object())
         if child.seconds_left is not None and spent_s > child.seconds_left + LIMIT_GRACE_S:
-            note = f"it took longer than limits.seconds, and did not stop by itself: {child.standing}"
+            most = "limits.seconds or LIKEWISE_MAX_SECONDS"
+            note = f"it took longer than {most}, and did not stop: {child.standing}"
             self._stop(child, held, "time_limit", note)
 
     def _stop(self, child: ChildReport, held: HeldRun, why: WhyLetGo, note: str) -> None:

@@ -273,9 +273,9 @@ class TrainingChild:
             return self._failed(
                 claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
             )
-        most_s = run.job.limits.seconds
-        if most_s is not None:
-            self._page.say(seconds_left=max(0.0, most_s - claim.spent_s))
+        most = self._limits.time_of(run.job)
+        if most is not None:
+            self._page.say(seconds_left=max(0.0, most.seconds - claim.spent_s))
         begin = moment() if run.timed is not None else None
         kept = RunCheckpoints(
             self._checkpoints, claim, wanted=self._link.worker_stopping, before=arrays.flush

@@ -340,13 +340,13 @@ class RunTrainer:
         """Raise TrainingError where the run was cancelled, or takes longer than it may."""
         if self._services.stop_requested():
             raise TrainingError("cancelled", "Cancelled while it ran")
-        most_s = self._run.job.limits.seconds
-        if most_s is None or self._services.spent_s + time.monotonic() - self._began_s <= most_s:
+        most = self._services.limits.time_of(self._run.job)
+        if most is None or self._services.spent_s + time.monotonic() - self._began_s <= most.seconds:
             return
         step, steps = (training.step, training.plan.steps) if training else (0, 0)
         raise TrainingError(
             "time_limit",
-            f"It took longer than limits.seconds, {most_s:g}; "
+            f"It took longer than {most.set_by}, {most.seconds:g}; "
             + (f"it had done {step:,} of {steps:,} updates" if step else "it had not begun to train"),
             epoch=training.epochs_done if training else None,
             step=step or None,

@@ -42,6 +42,7 @@ def test_a_usual_job_is_within_them() -> None:
         ("max_layers", 1, "model.layers: 2 layers, and at most 1 are taken here (LIKEWISE_MAX_LAYERS)"),
         ("max_weights", 9, "model.layers: 10 weights, and at most 9 are taken here (LIKEWISE_MAX_WEIGHTS)"),
         ("max_epochs", 9, "training.epochs: 10 epochs, and at most 9 are taken here (LIKEWISE_MAX_EPOCHS)"),
+        ("max_seconds", 0.25, "limits.seconds: 0.5 seconds, and at most 0.25 are taken here"),
         ("max_data_gb", 31e-9, "data: 32 bytes of arrays, and at most 31 are taken here"),
         ("max_data_gb", 199e-9, "seeds: 200 bytes of results, and at most 199 are taken here"),
         ("max_memory_gb", 103e-9, "model.layers: 104 bytes of memory"),
@@ -49,8 +50,9 @@ def test_a_usual_job_is_within_them() -> None:
 )
 def test_each_setting_bounds_what_it_names(setting: str, most: float, said: str) -> None:
     limits = Limits.of(Settings(**{setting: most}))
-    assert said in refused(job(), limits=limits)
-    assert said not in refused(job())
+    one = job(limits={"seconds": 0.5})
+    assert said in refused(one, limits=limits)
+    assert said not in refused(one)
 
 
 def test_seeds_are_counted_with_the_points_of_a_sweep() -> None:
