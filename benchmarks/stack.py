@@ -50,6 +50,9 @@ class Desk:
         self.app = make_app(url, retention_s=RETENTION_S)
         self.blobs = BlobStore(self.client, url=None, redis_limit_bytes=2**20, retention_s=RETENTION_S)
 
+    programs = None
+    """Its workers run no programs."""
+
     def submit(self, job: Prepared) -> ExperimentRecord:
         """Put its runs on the queue."""
         return submit(self, job.experiment, job.runs)

@@ -228,6 +228,11 @@ COMPOSE = [
         "s3",
         "What the address of large arrays may begin with in the images, such as s3,gs,abfs,http.",
     ),
+    (
+        "PROGRAMS_FOLDER",
+        "./programs",
+        "A folder of this machine with the programs that workers run, for deploy/compose.programs.yml.",
+    ),
     ("TENSORFLOW_VERSION", "", "The other version of TensorFlow of `deploy/compose.versions.yml`."),
     ("TORCH_VERSION", "", "The other version of PyTorch of `deploy/compose.versions.yml`."),
     ("PYTHON_PACKAGES", "", "Python packages to add to the images, as pip takes them."),

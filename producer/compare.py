@@ -189,8 +189,9 @@ def basis_of(
         {name: SeedTable.of(one, _trained(one), arrays=arrays) for name, one in merged(results).items()}
         for results in (background.again, background.perturbed)
     )
+    printed = any(job.execution == "stock" for job in jobs.values())
     floor = noise_floor(experiment.side_list, tables, rerun)
-    tolerance = raised(tolerance_for(precisions), floor)
+    tolerance = raised(tolerance_for(precisions, printed=printed), floor)
     gaps = _starts_known(all_gaps(in_pairs, tolerance=tolerance), jobs, wordings)
     pairs = tuple(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])

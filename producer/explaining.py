@@ -74,9 +74,15 @@ def explain_experiment(
     """Train what is missing and return an explanation for each other side, in the question's order.
 
     What it will cost is said before, with `quiet` on a terminal alone. Raises NoWorkerError unless
-    `queue_anyway`, and CancelledError where it is cancelled meanwhile.
+    `queue_anyway`, UsageError for a side that trains a printed program, and CancelledError where it is
+    cancelled meanwhile.
     """
     runs = {run.side: run for run in one_a_side(session.ledger.runs(record.run_ids))}
+    if stock := [side for side, run in runs.items() if run.job.execution == "stock"]:
+        raise UsageError(
+            f"{stock[0]} trains a printed program, in which explain can switch no setting; explain it "
+            "without execution: stock"
+        )
 
     def plans(extent: Extent) -> list[Plan]:
         reference = runs[record.experiment.labels[0]]

@@ -15,6 +15,8 @@ from likewise.shared.errors import RedisError, RefusedByRedisError
 from likewise.shared.names import ACTIVITY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import celery
     import redis
 
@@ -59,6 +61,11 @@ class Session:
             retention_s=self.retention_s,
             cache_dir=self.settings.cache_dir,
         )
+
+    @property
+    def programs(self) -> Path | None:
+        """The folder from which the workers run programs, where the producer knows one."""
+        return self.settings.programs
 
     def close(self) -> None:
         """Close the connections to Redis."""

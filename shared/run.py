@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.experiment import Job, Seed
+from likewise.shared.job.experiment import Job, Precision, Seed
 from likewise.shared.job.fields import Many
 from likewise.shared.job.loss import Task
 from likewise.shared.job.optimizer import Optimizer
@@ -78,6 +78,15 @@ class Dataset(Frozen):
     """The mean and the scale of each standardised target: y·scale + mean is in its own units."""
 
 
+class ProgramFile(Frozen):
+    """A program in the folder that a worker was given (LIKEWISE_PROGRAMS); its text is never in a run."""
+
+    file: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)*\.py$", max_length=400)
+    """This is its place in that folder."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The hash of its bytes; the worker refuses another."""
+
+
 class Run(OfSide):
     """The unit that is queued. `job` is resolved for its side; paths in it are never read by a worker."""
 
@@ -101,6 +110,8 @@ class Run(OfSide):
     """Their numbers in the experiment's grid, counted from 0."""
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
+    program_files: dict[Precision, ProgramFile] = Field(default_factory=dict)
+    """The printed programs of its job, where `execution` is stock, in its precision and in that of a twin."""
     timed: Timed | None = None
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
     perturbed: bool = False

@@ -27,6 +27,7 @@ GIVEN_IN_CONTAINERS = (
     "redis_key_file",
     "framework",
     "cache_dir",
+    "programs",
     "jobs_folder",
     "image",
     "heartbeat_file",
@@ -117,6 +118,10 @@ class Settings(Frozen):
     max_memory_gb: float | None = Field(default=None, gt=0)
     """A worker refuses a run that needs more gigabytes of memory at the least; unset, what the machine or the
     worker's container has."""
+    programs: Path | None = None
+    """A folder from which workers run programs (`execution: stock`). A run names a file in it and its
+    SHA-256, and nothing else is run. The producer writes there what it prints. Unset, workers run none; those
+    of the local stack have a folder of their own."""
     cache_dir: Path | None = None
     """Where a worker caches arrays; unset, a folder under the temporary directory."""
     host_id: str | None = None

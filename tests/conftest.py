@@ -255,6 +255,9 @@ class WorkerProcess:
 class Desk:
     """A producer's seat at one Redis: submits small jobs and reads what became of them."""
 
+    programs = None
+    """It prints no programs."""
+
     def __init__(self, url: str, producer_url: str | None = None) -> None:
         """`url` lets the test do everything; what a producer does is done by `producer_url`, if given."""
         from likewise.shared.celery_app import make_app
@@ -459,8 +462,14 @@ def desk_at() -> Iterator[Callable[[str], Desk]]:
 
 
 @pytest.fixture(scope="session")
+def programs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs that the session's workers run."""
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="session")
 def session_worker(
-    redis_server: RedisServer, desk: Desk, tmp_path_factory: pytest.TempPathFactory
+    redis_server: RedisServer, desk: Desk, tmp_path_factory: pytest.TempPathFactory, programs_folder: Path
 ) -> Iterator[Callable[[str], WorkerProcess]]:
     """The session's warm worker of a framework, started when first asked for."""
     workers: dict[str, WorkerProcess] = {}
@@ -468,7 +477,10 @@ def session_worker(
     def worker(framework: str) -> WorkerProcess:
         if framework not in workers:
             workers[framework] = WorkerProcess(
-                framework, redis_server.url_of("worker"), tmp_path_factory.mktemp(framework)
+                framework,
+                redis_server.url_of("worker"),
+                tmp_path_factory.mktemp(framework),
+                LIKEWISE_PROGRAMS=str(programs_folder),
             )
         found = workers[framework]
         try:

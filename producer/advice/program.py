@@ -9,6 +9,7 @@ layouts.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -93,19 +94,23 @@ def program_parts(
         several = place == "loss" and len(program.outputs) > 1
         if place not in ("first", "layer", "draw", "give", "call") and not several:
             parts.append(Part(place, "", getattr(template, place)(view)))
-    order = list(PLACES)
     written = (Part(part.place, part.name, _tidy(part.code)) for part in parts)
-    return tuple(sorted((part for part in written if part.code), key=lambda part: order.index(part.place)))
+    return tuple(sorted((one for one in written if one.code), key=lambda one: [*PLACES].index(one.place)))
 
 
 def _losses(view: JobView, template: Any) -> Iterator[Part]:
     """Yield the loss of each of several outputs under a name of its own, and what is made of them."""
     for output in view.program.outputs:
         name = variable(output.name)
-        code = str(template.loss(replace(view, output=output)))
-        code = re.sub(r"\bloss_fn\b", f"loss_{name}", code)
+        code = re.sub(r"\bloss_fn\b", f"loss_{name}", str(template.loss(replace(view, output=output))))
         yield Part("loss", name, re.sub(r"\bOwnLoss\b", f"LossOf{name.title().replace('_', '')}", code))
     yield Part("loss", "", template.losses(view))
+
+
+def channels_first(job: Job, program: ProgramSpec, framework: str) -> frozenset[str]:
+    """Return the paths of the layers whose input has the channels before the other axes."""
+    views = _views(JobView(job=job, program=program), framework, _template(framework), frozenset())
+    return frozenset(one.stage.path for one in views if one.first and len(one.shape) > 1)
 
 
 def library_of(framework: str) -> tuple[str, str] | None:
@@ -302,7 +307,7 @@ def _cosine(schedule: Any, rate: str) -> str:
 def python(value: Any) -> str:
     """Return a value as it is written in Python, strings in double quotes."""
     if isinstance(value, str):
-        return f'"{value}"'
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
         return repr(float(f"{value:.15g}"))
     if isinstance(value, tuple | list) and any(isinstance(item, float) for item in value):

@@ -22,6 +22,8 @@ from likewise.shared.job.weights import GivenWeights, NpzWeights
 
 MOST_WRITTEN = 64
 """Data of more numbers are not written into the program, but lie in a file beside it."""
+SAYS_EPOCH = 'print(f"epoch {epoch + 1}: loss {epoch_loss:.6g}")'
+"""How a loop says the loss of an epoch, where `fit` does it by itself."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -39,11 +41,17 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
 
     Raises NotWrittenError for what no plain program of the framework does, or is not written yet.
     """
+    return assembled(run, whole_parts(run), name=name, arrays_file=arrays_file)
+
+
+def whole_parts(run: PreparedRun) -> list[Part]:
+    """Return the parts of a program that runs by itself. Raises NotWrittenError."""
     training = run.job.training
     unwritten = {
         "training.early_stopping": training.early_stopping is not None,
         "training.gradient_accumulation_steps": training.gradient_accumulation_steps > 1,
         "training.evaluation_mode": training.evaluation_mode != "evaluation",
+        "training.shuffle: once": training.shuffle == "once",
         "optimizer.use_ema": run.job.optimizer.use_ema,
     }
     for path in (path for path, wanted in unwritten.items() if wanted):
@@ -52,6 +60,11 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
     gives = isinstance(run.job.initial_weights, GivenWeights | NpzWeights)
     parts = [part for part in every if gives or part.place != "give"]
     _refuse_unwritten(parts)
+    return parts
+
+
+def assembled(run: PreparedRun, parts: Sequence[Part], *, name: str, arrays_file: str) -> WholeProgram:
+    """Return the parts as one file. Raises NotWrittenError."""
     known = library_of(run.side.framework)
     if known is None:
         raise NotWrittenError(f"programs of {run.side.framework}")
@@ -292,7 +305,7 @@ def _loop(program: _Program) -> list[str]:
         f"for {program.given} in loader:",
         indent("\n".join(filter(None, inner)), "    "),
         "epoch_loss = total / count",
-        'print(f"epoch {epoch + 1}: loss {epoch_loss:.6g}")',
+        SAYS_EPOCH,
         after,
     ]
     return [

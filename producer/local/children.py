@@ -249,6 +249,7 @@ class WorkerChild(Child):
             "LIKEWISE_REDIS_URL": address.url_of_workers,
             "LIKEWISE_REDIS_PASSWORD_FILE": str(password_file(self.paths.redis, "worker")),
             "LIKEWISE_CACHE_DIR": str(self.paths.cache),
+            "LIKEWISE_PROGRAMS": str(self.paths.programs),
             "PYTHONPATH": str(self.paths.code),
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",

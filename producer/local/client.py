@@ -173,14 +173,16 @@ def _interpreter(settings: Settings, environment: WorkerEnvironment) -> str:
 
 
 def with_arrays(settings: Settings) -> Settings:
-    """Return the settings with the stack's own folder for large arrays, where none is given.
+    """Return the settings with the stack's own folders for programs, and for large arrays if none is given.
 
     A folder of this machine serves more quickly than Redis, which keeps all in memory. So its share is small,
     unless the user has set it.
     """
+    paths = stack_paths(settings.home)
+    changes: dict[str, object] = {"programs": paths.programs}
     if settings.blob_url is not None:
-        return settings
-    changes: dict[str, object] = {"blob_url": f"file://{stack_paths(settings.home).arrays}"}
+        return settings.model_copy(update=changes)
+    changes["blob_url"] = f"file://{paths.arrays}"
     if "blob_redis_limit_mb" not in settings.model_fields_set:
         changes["blob_redis_limit_mb"] = REDIS_SHARE_MB
     return settings.model_copy(update=changes)

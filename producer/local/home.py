@@ -82,6 +82,11 @@ class Paths:
         return self.home / "cache"
 
     @property
+    def programs(self) -> Path:
+        """Return the folder of the programs that its workers may run."""
+        return self.home / "programs"
+
+    @property
     def arrays(self) -> Path:
         """Return the folder of the arrays that are too large for Redis."""
         return self.home / "arrays"
@@ -103,7 +108,15 @@ class Paths:
     def make(self) -> None:
         """Make the folders; raises StackError where that cannot be done."""
         try:
-            own = (self.stack, self.redis, self.logs, self.cache, self.arrays, self.environments)
+            own = (
+                self.stack,
+                self.redis,
+                self.logs,
+                self.cache,
+                self.arrays,
+                self.programs,
+                self.environments,
+            )
             for folder in (self.home, *own):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.home.stat().st_mode & 0o077:

@@ -17,13 +17,16 @@ from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.names import kind_of, lane_of
 from likewise.shared.program.together import convolutions_obstacle, obstacle
-from likewise.shared.run import Dataset, Run, Samples
+from likewise.shared.run import Dataset, ProgramFile, Run, Samples
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import celery
 
     from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
     from likewise.shared.job import Experiment
+    from likewise.shared.job.experiment import Precision
     from likewise.shared.job.optimizer import Optimizer
     from likewise.shared.ledger.records import Kind, WorkerPresence
     from likewise.shared.ledger.transitions import Before
@@ -45,6 +48,10 @@ class Services(Protocol):
     @property
     def app(self) -> celery.Celery:
         """Return what sends the messages."""
+
+    @property
+    def programs(self) -> Path | None:
+        """Return the folder from which the workers run programs; None where they run none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +212,7 @@ class RunMaker:
         self._workers, self.now_s = services.ledger.census()
         services.ledger.begin_submission(self.experiment_id, now_s=self.now_s)
         self._datasets: dict[int, tuple[PreparedData, Dataset]] = {}
+        self._programs = services.programs
 
     def refuse_unserved(self, prepared: Mapping[str, PreparedRun]) -> None:
         """Raise NoWorkerError, with the live workers, where none can train one of the runs."""
@@ -234,7 +242,11 @@ class RunMaker:
         optimizers: Sequence[Optimizer] | None = None,
         points: Sequence[int] | None = None,
     ) -> list[Run]:
-        """Make one run, or one for each free worker where the seeds are worth it."""
+        """Make one run, or one for each free worker where the seeds are worth it.
+
+        Raises UsageError for a side with `execution: stock` whose program cannot be printed, or not be
+        brought to the workers.
+        """
         need = Need.of_side(prepared.side, prepared.job).settled(self._workers)
         weights = prepared.data.given_weights
         whole = Run(
@@ -247,6 +259,7 @@ class RunMaker:
             job=prepared.job,
             seeds=tuple(seeds),
             dataset=self._dataset(prepared.data),
+            program_files=self._program_files(prepared, swept=optimizers is not None),
             optimizers=None if optimizers is None else tuple(optimizers),
             points=None if points is None else tuple(points),
             given_weights=None
@@ -258,6 +271,22 @@ class RunMaker:
         if len(parts) == 1:
             return [whole]
         return [whole.model_copy(update={"run_id": new_id(), "seeds": part}) for part in parts]
+
+    def _program_files(self, prepared: PreparedRun, *, swept: bool) -> dict[Precision, ProgramFile]:
+        """Write the programs of a side that trains what is printed of it; any other side has none."""
+        if prepared.job.execution != "stock":
+            return {}
+        label = prepared.side.label
+        if swept:
+            raise UsageError(f"{label} cannot be swept: execution: stock trains one printed program")
+        if self._programs is None:
+            raise UsageError(
+                f"{label} has execution: stock, and its workers run no programs: set LIKEWISE_PROGRAMS to a "
+                "folder that this command writes and they read"
+            )
+        from likewise.producer.advice.stock import write_programs
+
+        return write_programs(prepared, self._programs)
 
     def _dataset(self, data: PreparedData) -> Dataset:
         if id(data) not in self._datasets:

@@ -25,7 +25,7 @@ SCHEMA_VERSION: Literal[1] = 1
 MAX_SEEDS = 10_000
 
 Precision = Literal["float32", "float64"]
-Execution = Literal["auto", "eager", "compiled"]
+Execution = Literal["auto", "eager", "compiled", "stock"]
 MAX_SIDES = 100
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -51,7 +51,8 @@ class Job(Frozen):
     precision: Precision = "float32"
     """The precision of the data, the weights and every operation."""
     execution: Execution = "auto"
-    """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran."""
+    """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran. `stock`
+    trains the plain program that `likewise code` prints, by its own loop."""
     device: Device = "auto"
     """`auto` takes a GPU where every side can have one; `cpu`, `cuda` or `mps` (Apple's) one of that kind,
     `cuda:1` the GPU of that number."""

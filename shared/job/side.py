@@ -36,7 +36,7 @@ Requirement = Annotated[
 SETTINGS = ("device", "execution", "precision")
 """The fields of a side that are fields of its job."""
 _POSSIBLE = {
-    "execution": ("auto", "eager", "compiled"),
+    "execution": ("auto", "eager", "compiled", "stock"),
     "precision": ("float32", "float64"),
 }
 """What a side's settings can be today."""
@@ -61,7 +61,7 @@ class SideSettings(Frozen):
     device: Device | None = None
     """The side's own `device`: auto, cpu, cuda, cuda:1 or mps."""
     execution: Literal["auto", "eager", "compiled", "stock"] | None = None
-    """The side's own `execution`: auto, eager or compiled."""
+    """The side's own `execution`: auto, eager, compiled or stock."""
     precision: Literal["float32", "float64", "bfloat16", "float16", "tf32"] | None = None
     """The side's own `precision`: float32 or float64."""
     environment: str | None = None

@@ -34,6 +34,7 @@ Reason = Literal[
     "data_unreachable", # an array lies where this worker cannot reach: its blob URL is missing or wrong
     "cancelled",        # by the user
     "hung",             # its training stood still, twice
+    "program_refused",  # its program is not in the worker's folder, or is not what the run names
     "time_limit",       # it took longer than limits.seconds or LIKEWISE_MAX_SECONDS
     "worker_lost",      # given up after too many workers died with it
     "invalid",          # the run could not be read (another schema version)

@@ -17,13 +17,16 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def environment(redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(
+    redis_server: Any, tmp_path_factory: pytest.TempPathFactory, programs_folder: Path
+) -> dict[str, str]:
     """Of a command that uses the session's Redis."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path_factory.mktemp("home")),
         "PYTHONPATH": str(ROOT),
         "LIKEWISE_REDIS_URL": redis_server.url_of("producer"),
+        "LIKEWISE_PROGRAMS": str(programs_folder),
     }
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
@@ -33,7 +33,7 @@ from likewise.shared.job.weights import FrameworkWeights
 from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
+from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, StockTrainer, Trainer, Weights
 
 
 class BadShapeError(ValueError):
@@ -54,11 +54,29 @@ class Description:
     flags: dict[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a stock program begins with."""
+
+    weights: Weights
+    samples: Batch
+    seed: int
+    """What the framework's own draws begin at."""
+
+
 Capability = Literal[
-    "together", "observing", "default_weights", "compiled", "accumulation", "average", "training_outputs"
+    "together",
+    "observing",
+    "default_weights",
+    "compiled",
+    "stock",
+    "accumulation",
+    "average",
+    "training_outputs",
 ]
 """What an adapter may lack: `build_ensemble`, `observer`, `default_weights`, programs for
-`execution: compiled`, blocks with an accumulation, `swap_average`, or outputs in training mode."""
+`execution: compiled`, `build_stock`, blocks with an accumulation, `swap_average`, or outputs in training
+mode."""
 
 
 class FrameworkAdapter(ABC):
@@ -77,6 +95,7 @@ class FrameworkAdapter(ABC):
         """Raise UnsupportedError where the job asks for something that this adapter lacks."""
         asked: dict[Capability, bool] = {
             "compiled": job.execution == "compiled",
+            "stock": job.execution == "stock",
             "default_weights": isinstance(job.initial_weights, FrameworkWeights),
             "accumulation": job.training.gradient_accumulation_steps > 1,
             "average": job.optimizer.use_ema,
@@ -144,6 +163,15 @@ class FrameworkAdapter(ABC):
         its members are then trained one after another.
         """
         raise self._lacking("together")
+
+    def build_stock(
+        self, names: dict[str, Any], program: ProgramSpec, job: Job, *, start: Start
+    ) -> StockTrainer:
+        """Make a StockTrainer of a printed program, whose module has these names.
+
+        Raises UnsupportedError, with a plain reason, for what it cannot run, or read the weights of.
+        """
+        raise self._lacking("stock")
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer of the program's steps, as `build` would train them, on the started device."""

@@ -195,6 +195,49 @@ class Trainer(ABC):
         return np.concatenate(losses), Marks(every=every, at=snapshots.__getitem__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What a program that trains itself is given, and tells, on its way."""
+
+    after_epoch: Callable[[float], None]
+    """Takes the loss of an epoch that is over, as the program says it. What it raises ends the training."""
+    compiled: Callable[[], None]
+    """Takes that the first update is over, with which a program that compiles has compiled."""
+    order: Callable[[int], NDArray[np.int64]] | None
+    """Gives the order of the samples in an epoch, counted from 0, where the program shuffles them; with None
+    the framework draws it, and its dropout masks, too."""
+    masks: Callable[[str, int], Floats]
+    """Gives a dropout's mask in an update, counted from 0, by the path of its layer: (b, *layer input)."""
+
+
+class StockTrainer(Trainer):
+    """The plain program of a job, which trains itself from its first epoch to its last.
+
+    It has no blocks, and no state to go on from: a training that was interrupted begins again.
+    """
+
+    compiles = False
+
+    @abstractmethod
+    def train_whole(self, watch: Watch) -> None:
+        """Run the program's own training."""
+
+    def train(self, block: Block) -> NDArray[np.float64]:
+        """Raise NotImplementedError: such a program has no blocks."""
+        raise NotImplementedError("a stock program trains as a whole")
+
+    def load_weights(self, weights: Weights) -> None:
+        """Raise NotImplementedError: it has the weights that it was made with."""
+        raise NotImplementedError("a stock program makes its weights itself")
+
+    def state(self) -> State:
+        """Return nothing: there is no way into the midst of the program's loop."""
+        return {}
+
+    def load_state(self, state: State) -> None:
+        """Begin at the start."""
+
+
 class EnsembleTrainer(ABC):
     """Members that differ in weights, batches, masks and the optimizer's numbers, trained as one program.
 

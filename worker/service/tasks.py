@@ -290,6 +290,7 @@ class TrainingChild:
                 checkpoint_s=self._settings.checkpoint_s,
                 limits=self._limits,
                 spent_s=claim.spent_s,
+                programs=self._settings.programs,
             )
             result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
         return result if begin is None else result.model_copy(update={"conditions": conditions(begin)})

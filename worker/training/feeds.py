@@ -230,6 +230,10 @@ class Feeds:
             masks=stacked_by_name([masks[seed] for seed in self._seeds]) if masks else {},
         )
 
+    def feed(self, member: int) -> Feed:
+        """Return the feed of one member."""
+        return self._feeds[self._seeds[member]]
+
     def count(self, block: EnsembleBlock, steps: int) -> None:
         """Add the first `steps` batches of a block, which were trained on, to the hashes."""
         for feed, member in self._members.items():

@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from likewise.shared.ledger.records import ProgressEvent
 from likewise.shared.limits import DEFAULT_LIMITS, Limits
@@ -26,6 +27,7 @@ from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import groups_of
 from likewise.worker.training.results import Member, Store, Trained
 from likewise.worker.training.samples import RunData
+from likewise.worker.training.stock import StockProgram, StockTraining, read_program
 from likewise.worker.training.tracing import Tracer
 from likewise.worker.training.training import OngoingTraining
 
@@ -48,6 +50,8 @@ class RunServices:
     """The most that the worker takes on."""
     spent_s: float = 0.0
     """How long earlier attempts have had the run, in seconds."""
+    programs: Path | None = None
+    """The folder of the programs that the worker may run; None runs none."""
 
 
 _LEAST_GAP_S = 0.2
@@ -176,7 +180,7 @@ class RunTrainer:
         Raises TrainingError.
         """
         with typed(self._adapter):
-            training = OngoingTraining([member], data=self._data, adapter=self._adapter)
+            training = self._training([member])
             if not training.compiles:
                 return
             while training.compiles and not training.finished:
@@ -187,6 +191,8 @@ class RunTrainer:
     def trace(self, request: TraceRequest) -> Trace:
         """Replay the first seed and lay its updates open. Raises TrainingError."""
         self._stop_if_asked()
+        if self._run.job.execution == "stock":
+            raise TrainingError("unsupported", "a plain program cannot be laid open update by update")
         with typed(self._adapter):
             member = Member(seed=self._run.seeds[0], job=self._run.job)
             training = OngoingTraining([member], data=self._data, adapter=self._adapter)
@@ -216,6 +222,21 @@ class RunTrainer:
                 raise TrainingError("invalid", "The run is to predict, and has no rows to predict")
             predictions = training.outputs_for(self._data.predict, "predict")[0]
         return Trained(member=member, predictions=predictions, hashes=training.hashes())
+
+    def _training(self, group: Sequence[Member]) -> OngoingTraining:
+        """Return the training of a group, which has a member alone where a printed program trains it."""
+        run = self._run
+        if run.job.execution != "stock":
+            return OngoingTraining(group, data=self._data, adapter=self._adapter)
+        named = run.program_files.get(run.job.precision)
+        if named is None:
+            raise TrainingError("invalid", f"The run names no program in {run.job.precision}")
+        program = StockProgram(
+            code=read_program(named, self._services.programs),
+            file=named.file,
+            own_draws=run.timed is not None,
+        )
+        return StockTraining(group[0], program, data=self._data, adapter=self._adapter)
 
     def _groups(self, members: Sequence[Member]) -> Sequence[Sequence[Member]]:
         """Return the groups of members to train together, or one group of all to train in turn."""
@@ -255,7 +276,7 @@ class RunTrainer:
         try:
             self._stop_if_asked()
             with typed(self._adapter, passing=passing):
-                training = OngoingTraining(group, data=self._data, adapter=self._adapter)
+                training = self._training(group)
                 if resumed:
                     training.load_state(resumed)
             self.execution = training.execution
@@ -276,6 +297,8 @@ class RunTrainer:
     def _advance_to_the_end(
         self, training: OngoingTraining, position: int, *, passing: type[Exception]
     ) -> None:
+        if isinstance(training, StockTraining):
+            training.between = lambda: self._between(training, position)
         self._report(training, position)
         first = True
         while not training.finished:
@@ -292,6 +315,10 @@ class RunTrainer:
             self._report(training, position)
             if not training.finished:
                 self._keep_checkpoint(position, training)
+
+    def _between(self, training: OngoingTraining, position: int) -> None:
+        self._stop_if_asked(training)
+        self._report(training, position)
 
     def _measured(
         self, training: OngoingTraining, group: Sequence[Trained], *, held_bytes: int | None

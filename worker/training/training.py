@@ -73,9 +73,7 @@ class OngoingTraining:
             self._alone: Trainer | None = None
             self._trainer: EnsembleTrainer | EnsembleOfOne
             if len(members) == 1:
-                self._alone = adapter.build(
-                    self.program, job, weights=begin[members[0].seed], samples=data.train
-                )
+                self._alone = self._built(adapter, begin[members[0].seed])
                 self._trainer = EnsembleOfOne(self._alone)
             else:
                 self._trainer = adapter.build_ensemble(
@@ -106,6 +104,10 @@ class OngoingTraining:
         self.failures: dict[int, TrainingError] = {}
         """Why members diverged, by member."""
         self._batches_until_failure: dict[int, str] = {}
+
+    def _built(self, adapter: FrameworkAdapter, weights: dict[str, Floats]) -> Trainer:
+        """Make the trainer of a member alone."""
+        return adapter.build(self.program, self.job, weights=weights, samples=self.data.train)
 
     @property
     def execution(self) -> str:
@@ -223,10 +225,11 @@ class OngoingTraining:
         if self._monitor is not None:
             self._monitor.restore_best()
         parts = self.data.parts
-        with self.stopwatch.measure("predict_s"), self._averaged(self.job.optimizer.use_ema):
-            outputs = {name: self.outputs_for(part.x, name) for name, part in parts.items()}
-            given = self.data.predict
-            predictions = {} if given is None else {"predict": self.outputs_for(given, "predict")}
+        rows = {} if self.data.predict is None else {"predict": self.data.predict}
+        with self._averaged(self.job.optimizer.use_ema):
+            with self.stopwatch.measure("predict_s"):
+                outputs = {name: self.outputs_for(part.x, name) for name, part in parts.items()}
+                predictions = {name: self.outputs_for(x, name) for name, x in rows.items()}
             weights = self._trainer.weights()
         metrics = measured(self.job, self.program, parts, outputs, self.data.target_scaling)
         for member in self._left():

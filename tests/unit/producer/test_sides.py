@@ -72,7 +72,7 @@ def test_overrides_of_a_framework_reach_its_sides_without_an_entry_of_their_own(
     [
         ("torch==two", "is not a version"),
         ("torch@tpu", "expected auto, cpu, cuda, cuda:1 or mps"),
-        ("torch:stock", "execution"),
+        ("torch:quick", "execution"),
         ("torch/bfloat16", "precision"),
     ],
 )

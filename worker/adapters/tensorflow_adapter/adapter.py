@@ -15,11 +15,11 @@ from likewise.shared.job.optimizer import structure
 from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.base import Description, FrameworkAdapter, Start, UnsupportedError
 from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
 from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
-from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
+from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, StockTrainer, Trainer, Weights
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -182,6 +182,17 @@ class TensorFlowAdapter(FrameworkAdapter):
         return TensorFlowEnsemble(
             optimizers, program=compiled, weights=weights, samples=samples, device=self._device
         )
+
+    def build_stock(
+        self, names: dict[str, Any], program: ProgramSpec, job: Job, *, start: Start
+    ) -> StockTrainer:
+        """Make a StockTrainer of a functional model with `fit`."""
+        import tensorflow as tf
+
+        from likewise.worker.adapters.tensorflow_adapter.stock import KerasStock
+
+        with tf.device(self._device):
+            return KerasStock(names, program, job, start=start)
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer on the device."""

@@ -6,6 +6,7 @@ import os
 import platform
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,10 @@ from likewise.shared.job.experiment import Precision
 from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.base import Description, FrameworkAdapter, Start, UnsupportedError
 from likewise.worker.adapters.common import Programs, warm_up
 from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
-from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
+from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, StockTrainer, Trainer, Weights
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _INDEX_WORDS = ("index out of range", "index out of bounds")
@@ -161,6 +162,18 @@ class TorchAdapter(FrameworkAdapter):
             initializers=False,
         )
         return TorchEnsemble(job, optimizers, network=network, weights=weights, samples=samples)
+
+    def build_stock(
+        self, names: dict[str, Any], program: ProgramSpec, job: Job, *, start: Start
+    ) -> StockTrainer:
+        """Make a StockTrainer of a module with its loop."""
+        from likewise.worker.adapters.torch_adapter.stock import TorchStock
+
+        if self._device != "cpu":
+            raise UnsupportedError(
+                "a plain program of PyTorch says nothing of a GPU; with device: cpu it trains"
+            )
+        return TorchStock(names, program, job, start=start)
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer on the device."""

@@ -30,10 +30,12 @@ def execution(job: Job, *, samples: int, device: str) -> Execution:
 
     Eager and replayed give the same bits; compiled gives others.
     """
-    if job.execution == "compiled":
-        check_compiler()
-    if job.execution != "auto":
-        return job.execution
+    match job.execution:
+        case "compiled":
+            check_compiler()
+            return "compiled"
+        case "eager":
+            return "eager"
     many = BatchPlan.of(job.training, samples).steps >= REPLAYED_FROM_STEPS
     return "replayed" if many and device == "cpu" else "eager"
 
