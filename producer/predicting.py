@@ -52,7 +52,7 @@ class TrainedModel:
 
     @property
     def seed(self) -> int:
-        """Return the seed."""
+        """Return the number of the seed that was trained."""
         return self.run.seeds[0]
 
 

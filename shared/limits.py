@@ -84,7 +84,7 @@ class Size:
     @classmethod
     def of(cls, run: Run) -> Size:
         """Return the size that a run's document claims."""
-        arrays = {ref.sha256: ref.nbytes for ref in _arrays_of(run)}
+        arrays = {ref.sha256: ref.nbytes for ref in arrays_of(run)}
         return cls(
             samples=run.dataset.train.x.shape[0] if run.dataset.train.x.shape else 0,
             data_bytes=sum(arrays.values()),
@@ -139,7 +139,8 @@ def _excess(path: str, found: float, what: str, most: float, setting: str) -> Pr
     )
 
 
-def _arrays_of(run: Run) -> Iterator[ArrayRef]:
+def arrays_of(run: Run) -> Iterator[ArrayRef]:
+    """Yield every array that a run refers to."""
     dataset = run.dataset
     parts: tuple[Samples | None, ...] = (dataset.train, dataset.validation, dataset.test)
     for part in parts:

@@ -17,6 +17,7 @@ from likewise.producer.cli import (
     bisect,
     cleaning,
     compare,
+    evidence,
     experiments,
     job_files,
     listing,
@@ -59,6 +60,8 @@ app.command("history", rich_help_panel=_COMPARE)(past.history)
 app.command("pin", rich_help_panel=_COMPARE)(past.pin)
 app.command("predict", rich_help_panel=_COMPARE)(models.predict)
 app.command("export", rich_help_panel=_COMPARE)(models.export)
+app.command("bundle", rich_help_panel=_COMPARE)(evidence.bundle)
+app.command("verify", rich_help_panel=_COMPARE)(evidence.verify)
 app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)
 app.command("watch", rich_help_panel=_QUEUE)(experiments.watch)
 app.command("list", rich_help_panel=_QUEUE)(listing.list_experiments)

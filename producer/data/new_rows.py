@@ -30,7 +30,7 @@ from likewise.shared.run import Dataset, FittedColumn, Run
 from likewise.shared.store.arrays import ArrayRef
 
 _SHOWN = 5
-"""So many problems of a file are told at once."""
+"""At most this many problems of a file are told at once."""
 _PARTS = ("year", "month", "day", "weekday")
 
 

@@ -66,7 +66,7 @@ class PredictionsDocument(Document):
         yield Table(title="Predictions", columns=["row", *map(printable, self.names)], rows=rows)
 
     def values(self) -> Iterator[Value]:
-        """Yield every prediction."""
+        """Yield each column's value of each row."""
         one = self.predictions
         for name, column in one.columns.items():
             for place, value in enumerate(column.tolist()):

@@ -53,6 +53,8 @@ WITHOUT_REDIS = {
         "down",
     ),
     "logs",
+    "bundle",
+    "verify",
 }
 DANGEROUS = """
 CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN

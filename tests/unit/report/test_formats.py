@@ -59,6 +59,7 @@ from likewise.producer.report.status import (
     WorkersDocument,
 )
 from likewise.producer.report.sweep import SweepDocument
+from likewise.producer.report.verification import Verification, VerificationDocument, VerifiedClaim
 from likewise.producer.sweep.table import Point, SideAtPoint, Sweep
 from likewise.shared.errors import UsageError
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
@@ -95,6 +96,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         BisectionDocument: lambda: BisectionDocument(bisection=bisection(samples)),
         GoldenDocument: lambda: GoldenDocument(since=since(samples)),
         HistoryDocument: lambda: HistoryDocument(history=history(samples, record)),
+        VerificationDocument: lambda: VerificationDocument(verification()),
         PredictionsDocument: lambda: PredictionsDocument(predictions()),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
@@ -129,6 +131,16 @@ def since(samples: ModuleType) -> Since:
         name="article", experiment_id="9cc3c1e83971c500805f", pinned_s=1e9, verdict_then="agree",
         verdict_now="differ", sides=[changed], missing=["tensorflow"], added=[],
     )  # fmt: skip
+
+
+def verification() -> Verification:
+    claims = [
+        VerifiedClaim(name="data", state="holds", text=NASTY),
+        VerifiedClaim(name="numbers", state="fails", text="x", side="torch"),
+    ]
+    return Verification(
+        file=NASTY, name="article", bundled_id="f" * 20, experiment_id="e" * 20, claims=claims, trained=True
+    )
 
 
 def predictions() -> Predictions:
