@@ -78,7 +78,8 @@ def program_parts(
     stages = tuple(_views(view, framework, template, frozenset(shown)))
     view = replace(view, layers=stages)
     parts = [Part("first", "", template.first(view)), Part("give", "weights", _given_weights(job))]
-    for stage in stages:
+    several = len(program.outputs) > 1
+    for stage in stages[:-1] if several else stages:  # the last lays several outputs side by side
         parts.append(Part("layer", stage.var, getattr(template, stage.kind)(stage)))
         parts.append(Part("layer", f"{stage.var}_activation", template.after(stage)))
         parts.append(Part("layer", f"{stage.var}_frozen", template.frozen(stage)))
@@ -88,11 +89,11 @@ def program_parts(
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
         if stage.given:
             parts.append(Part("give", stage.var, template.give(stage)))
-    if len(program.outputs) > 1:
+    if several:
         parts += _losses(view, template)
     for place in PLACES:
-        several = place == "loss" and len(program.outputs) > 1
-        if place not in ("first", "layer", "draw", "give", "call") and not several:
+        apart = ("first", "layer", "draw", "give", "call", *(["loss"] if several else []))
+        if place not in apart:
             parts.append(Part(place, "", getattr(template, place)(view)))
     written = (Part(part.place, part.name, _tidy(part.code)) for part in parts)
     return tuple(sorted((one for one in written if one.code), key=lambda one: [*PLACES].index(one.place)))

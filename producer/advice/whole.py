@@ -7,17 +7,16 @@ It is the program whose parts advice is made of, put together as a file that run
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.advice.pieces import Pieces, function
 from likewise.producer.advice.program import NotWrittenError, Part, library_of, program_parts, python
 from likewise.producer.data.prepare import Arrays, PreparedRun
-from likewise.shared.job.data import is_weighted
 from likewise.shared.job.weights import GivenWeights, NpzWeights
 
 MOST_WRITTEN = 64
@@ -73,7 +72,7 @@ def assembled(run: PreparedRun, parts: Sequence[Part], *, name: str, arrays_file
     written_in = len(splits) == 1 and run.data.train.x.size + run.data.train.y.size <= MOST_WRITTEN
     arrays = {} if written_in else _arrays(splits)
     file = None if written_in else arrays_file
-    program = _Program(run=run, parts=parts, splits=tuple(splits), arrays_file=file)
+    program = Pieces(run=run, parts=parts, splits=tuple(splits), arrays_file=file)
     title = f'"""{name}: a plain {library} program, written by `likewise code`."""'
     imports, *blocks = (block.strip("\n") for block in _FORMS[form](program) if block)
     return WholeProgram(code="\n\n\n".join([f"{title}\n\n{imports}", *blocks]) + "\n", arrays=arrays)
@@ -87,8 +86,10 @@ def model_blocks(run: PreparedRun) -> tuple[str, list[str]]:
     known = library_of(run.side.framework)
     if known is None:
         raise NotWrittenError(f"programs of {run.side.framework}")
+    if len(run.program.outputs) > 1:
+        raise NotWrittenError("a model of several outputs")
     parts = program_parts(run.job, run.program, run.side.framework)
-    program = _Program(run=run, parts=parts, splits=("train",), arrays_file="")
+    program = Pieces(run=run, parts=parts, splits=("train",), arrays_file="")
     blocks = [block.strip("\n") for block in _FORMS[known[1]](program) if block]
     last = next(place for place, block in enumerate(blocks) if block.startswith("def model()"))
     return known[1], blocks[: last + 1]
@@ -104,105 +105,17 @@ def _refuse_unwritten(parts: Sequence[Part]) -> None:
         raise NotWrittenError("an optimizer that treats layers differently")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Program:
-    """The parts of a program, and what surrounds them."""
-
-    run: PreparedRun
-    parts: Sequence[Part]
-    splits: tuple[str, ...]
-    arrays_file: str | None
-
-    def at(self, *places: str) -> str:
-        """Return the code at these places, without the classes that it defines."""
-        return "\n".join(filter(None, (_apart(part.code)[1] for part in self._parts(*places))))
-
-    def of_model(self, *places: str) -> str:
-        """Return the code at these places, where a layer is the model's."""
-        layers = "|".join(re.escape(part.name) for part in self.parts if part.place == "layer")
-        code = self.at(*places)
-        return re.sub(rf"(?<![\w.])({layers})(?![\w=])", r"model.\1", code) if layers else code
-
-    def classes(self, *places: str) -> list[str]:
-        """Return the classes and functions that the code at these places defines, each once."""
-        return list(dict.fromkeys(one for part in self._parts(*places) for one in _apart(part.code)[0]))
-
-    def _parts(self, *places: str) -> list[Part]:
-        return [part for part in self.parts if part.place in places]
-
-    @property
-    def weighted(self) -> bool:
-        """Return whether samples have weights."""
-        return is_weighted(self.run.job.data)
-
-    @property
-    def given(self) -> str:
-        """Return the names of what the data give."""
-        return "x, y, weight" if self.weighted else "x, y"
-
-    @property
-    def output(self) -> str:
-        """Return the name of the last layer's output."""
-        calls = self.at("call").splitlines()
-        return calls[-1].partition(" = ")[0] if calls else "x"
-
-    def calls(self) -> str:
-        """Return the calls of the layers; one after the other they are all of `x`."""
-        code = self.at("call")
-        stages = self.run.program.stages
-        if all(stage.sources == (place,) for place, stage in enumerate(stages)):
-            for line in code.splitlines():
-                code = re.sub(rf"\b{line.partition(' = ')[0]}\b", "x", code)
-        return code
-
-    def data(self) -> str:
-        """Return the function that gives the data of a split."""
-        if self.arrays_file is None:
-            train = self.run.data.train
-            lines = [f"x = np.array({_literal(train.x)})", f"y = np.array({_literal(train.y)})"]
-            if train.weights is not None:
-                lines.append(f"weight = np.array({_literal(train.weights)})")
-            return _function('data(split="train")', [*lines, *self._rescaled(), f"return {self.given}"])
-        names = [*("x", "y"), *(["weight"] if self.weighted else [])]
-        read = ", ".join(f'arrays[f"{name}_{{split}}"]' for name in names)
-        place = f"Path(__file__).with_name({python(self.arrays_file)})"
-        lines = [f"with np.load({place}) as arrays:", f"    {self.given} = {read}"]
-        return _function('data(split="train")', [*lines, *self._rescaled(), f"return {self.given}"])
-
-    def _rescaled(self) -> list[str]:
-        mean, scale = self.run.job.data.mean, self.run.job.data.scale
-        if mean is None and scale is None:
-            return []
-        if isinstance(mean, Mapping) or isinstance(scale, Mapping):
-            raise NotWrittenError("data.mean or data.scale by input")
-        shifted = "x" if mean is None else f"(x - {_number(mean)})"
-        return [f"x = {shifted}" if scale is None else f"x = {shifted} / {_number(scale)}"]
-
-    def imports(self, *lines: str) -> str:
-        """Return the imports, and what is set before all else."""
-        own = [] if self.arrays_file is None else ["from pathlib import Path", ""]
-        first = "" if self.run.job.precision == "float32" else self.at("first")
-        return "\n".join([*own, *lines, *(["", first] if first else [])])
-
-    def predicted(self, call: str) -> list[str]:
-        """Return the lines that print the predictions of the job's rows, as the model takes them."""
-        rows = self.run.data.predict
-        if rows is None:
-            return []
-        return [f"rows = np.array({_literal(rows)})", f'print("predictions:", {call})']
-
-
-def _keras(program: _Program) -> list[str]:
+def _keras(program: Pieces) -> list[str]:
     shape = python(tuple(program.run.data.input_shape))
     body = [f"x = inputs = keras.Input({shape})", program.at("layer"), program.calls()]
-    output = "x" if "x = " in program.calls().splitlines()[-1][:4] else program.output
-    body += [program.at("give"), f"return keras.Model(inputs, {output})"]
+    body += [program.at("give"), f"return keras.Model(inputs, {program.output})"]
     rest = program.at("schedule", "batches", "fit")
-    fitting = [*program.classes("schedule"), "model.compile(loss=loss_fn, optimizer=optimizer)", rest]
+    fitting = [*program.classes("schedule"), _compiled(program), rest]
     ending = ["keras.utils.set_random_seed(0)", "network = model()"]
     ending.append("train(network, optimizer(network), *data())")
+    first = "[0]" if program.outputs else ""  # of several outputs it gives each loss behind the sum
     ending += [
-        f'print("{split} loss:", network.evaluate(*data("{split}"), verbose=0))'
+        f'print("{split} loss:", network.evaluate(*data("{split}"), verbose=0){first})'
         for split in program.splits[1:]
     ]
     ending += program.predicted("network.predict(rows, verbose=0)")
@@ -213,19 +126,32 @@ def _keras(program: _Program) -> list[str]:
     return [
         program.imports(*libraries),
         *program.classes("layer"),
-        _function("model()", body),
+        function("model()", body),
         *program.classes("loss"),
         program.at("loss"),
-        _function("loss(outputs, targets)", ["return loss_fn(targets, outputs)"]),
+        function("loss(outputs, targets)", [_keras_loss(program)]),
         *program.classes("optimizer"),
         _optimizer(program),
         program.data(),
-        _function(f"train(model, optimizer, {program.given})", fitting),
+        function(f"train(model, optimizer, {program.given})", fitting),
         "\n".join(['if __name__ == "__main__":', indent("\n".join(ending), "    ")]),
     ]
 
 
-def _torch(program: _Program) -> list[str]:
+def _compiled(program: Pieces) -> str:
+    weights = "loss_weights=loss_weights, " if program.outputs else ""
+    return f"model.compile(loss=loss_fn, {weights}optimizer=optimizer)"
+
+
+def _keras_loss(program: Pieces) -> str:
+    if not program.outputs:
+        return "return loss_fn(targets, outputs)"
+    return (
+        "return sum(loss_weights[name] * one(targets[name], outputs[name]) for name, one in loss_fn.items())"
+    )
+
+
+def _torch(program: Pieces) -> list[str]:
     own = [part.name for part in program.parts if part.place == "layer"]
 
     def of_self(code: str) -> str:
@@ -236,7 +162,6 @@ def _torch(program: _Program) -> list[str]:
         )
 
     calls = of_self(program.calls())
-    output = "x" if calls.splitlines()[-1].startswith("x = ") else program.output
     making = [
         "super().__init__()",
         *map(of_self, (program.at("layer"), program.at("draw"), program.at("give"))),
@@ -244,27 +169,29 @@ def _torch(program: _Program) -> list[str]:
     network = "\n\n".join(
         [
             "class Net(nn.Module):",
-            indent(_function("__init__(self)", making), "    "),
-            indent(_function("forward(self, x)", [calls, f"return {output}"]), "    "),
+            indent(function("__init__(self)", making), "    "),
+            indent(function("forward(self, x)", [calls, f"return {program.output}"]), "    "),
         ]
     ).replace("Module):\n\n", "Module):\n", 1)
     whole, losses = program.at("loss"), program.classes("loss")
     losses = [one.replace("def loss_fn(output, target", "def loss(outputs, targets", 1) for one in losses]
-    if whole:
-        losses += [whole, _function("loss(outputs, targets)", ["return loss_fn(outputs, targets)"])]
+    if program.outputs:
+        losses = [*filter(None, [whole]), *(one.replace("def loss_fn(", "def loss(", 1) for one in losses)]
+    elif whole:
+        losses += [whole, function("loss(outputs, targets)", ["return loss_fn(outputs, targets)"])]
     else:
         losses = [_renamed(one) for one in losses]
     return [
         program.imports("import numpy as np", "import torch", "from torch import nn"),
         *program.classes("layer"),
         network,
-        _function("model()", ["return Net()"]),
+        function("model()", ["return Net()"]),
         *losses,
         *program.classes("optimizer"),
         _optimizer(program),
         program.data(),
-        _function(f"tensors({program.given})", _tensors(program)),
-        _function("train(model, optimizer, *samples)", _loop(program)),
+        function(f"tensors({program.given})", _tensors(program)),
+        function("train(model, optimizer, *samples)", _loop(program)),
         "\n".join(['if __name__ == "__main__":', indent("\n".join(_torch_ending(program)), "    ")]),
     ]
 
@@ -274,16 +201,17 @@ def _renamed(function: str) -> str:
     return re.sub(r"\btarget\b", "targets", re.sub(r"\boutput\b", "outputs", function))
 
 
-def _tensors(program: _Program) -> list[str]:
-    task = program.run.job.loss.task
-    kind = "torch.long" if task == "multiclass" else "torch.get_default_dtype()"
-    made = ["torch.tensor(x, dtype=torch.get_default_dtype())", f"torch.tensor(y, dtype={kind})"]
+def _tensors(program: Pieces) -> list[str]:
+    made = ["torch.tensor(x, dtype=torch.get_default_dtype())"]
+    for name, loss in program.run.job.losses.items():
+        kind = "torch.long" if loss.task == "multiclass" else "torch.get_default_dtype()"
+        made.append(f"torch.tensor(y{f'[{python(name)}]' if program.outputs else ''}, dtype={kind})")
     if program.weighted:
         made.append("torch.tensor(weight, dtype=torch.get_default_dtype())")
     return [f"return {', '.join(made)}"]
 
 
-def _loop(program: _Program) -> list[str]:
+def _loop(program: Pieces) -> list[str]:
     inner = [
         "optimizer.zero_grad()",
         "batch_loss = loss(model(x), y, weight)" if program.weighted else "batch_loss = loss(model(x), y)",
@@ -302,8 +230,8 @@ def _loop(program: _Program) -> list[str]:
     epoch = [
         "model.train()",
         "total, count = 0.0, 0",
-        f"for {program.given} in loader:",
-        indent("\n".join(filter(None, inner)), "    "),
+        f"for {_given(program)} in loader:",
+        indent("\n".join(filter(None, [*_named_targets(program), *inner])), "    "),
         "epoch_loss = total / count",
         SAYS_EPOCH,
         after,
@@ -318,51 +246,44 @@ def _loop(program: _Program) -> list[str]:
     ]
 
 
-def _penalty(program: _Program) -> list[str]:
+def _given(program: Pieces) -> str:
+    """Return the names of what `tensors` gives: of several outputs, each one's targets."""
+    return program.given.replace("y", "*each", 1) if program.outputs else program.given
+
+
+def _named_targets(program: Pieces) -> list[str]:
+    """Return the line that names the targets of several outputs."""
+    if not program.outputs:
+        return []
+    names = ", ".join(map(python, program.run.job.losses))
+    return [f"y = dict(zip(({names}), each))"]
+
+
+def _penalty(program: Pieces) -> list[str]:
     """Return the lines that add the regularizers' penalty to a batch's loss."""
     return [re.sub(r"\bloss\b", "batch_loss", program.of_model("penalty"))]
 
 
-def _torch_ending(program: _Program) -> list[str]:
+def _torch_ending(program: Pieces) -> list[str]:
     lines = ["torch.manual_seed(0)", "network = model()"]
     lines.append("train(network, optimizer(network), *tensors(*data()))")
     wanted = []
     for split in program.splits[1:]:
-        wanted.append(f'{program.given} = tensors(*data("{split}"))')
+        wanted += [f'{_given(program)} = tensors(*data("{split}"))', *_named_targets(program)]
         wanted.append(f'print("{split} loss:", loss(network(x), {program.given[3:]}).item())')
-    wanted += program.predicted("network(torch.tensor(rows, dtype=torch.get_default_dtype())).numpy()")
+    outputs = "network(torch.tensor(rows, dtype=torch.get_default_dtype()))"
+    wanted += program.predicted(outputs if program.outputs else f"{outputs}.numpy()")
     if wanted:
         lines += ["network.eval()", "with torch.no_grad():", indent("\n".join(wanted), "    ")]
     return lines
 
 
-def _optimizer(program: _Program) -> str:
+def _optimizer(program: Pieces) -> str:
     code = program.at("optimizer")
     *before, last = code.splitlines()
     if last.startswith("optimizer = "):
-        return _function("optimizer(model)", [*before, f"return {last.removeprefix('optimizer = ')}"])
-    return _function("optimizer(model)", [code, "return optimizer"])
-
-
-def _function(signature: str, body: Sequence[str]) -> str:
-    return "\n".join([f"def {signature}:", indent("\n".join(filter(None, body)), "    ")])
-
-
-def _apart(code: str) -> tuple[list[str], str]:
-    """Return the classes and functions that a piece of code defines, and what is left of it."""
-    defined: list[list[str]] = []
-    left: list[str] = []
-    inside = False
-    for line in code.splitlines():
-        if line.startswith(("class ", "def ")):
-            inside = True
-            defined.append([line])
-        elif inside and (not line or line.startswith((" ", ")"))):
-            defined[-1].append(line)
-        else:
-            inside = False
-            left.append(line)
-    return ["\n".join(lines).rstrip() for lines in defined], "\n".join(left).strip("\n")
+        return function("optimizer(model)", [*before, f"return {last.removeprefix('optimizer = ')}"])
+    return function("optimizer(model)", [code, "return optimizer"])
 
 
 def _arrays(splits: dict[str, Arrays]) -> dict[str, NDArray[Any]]:
@@ -374,12 +295,4 @@ def _arrays(splits: dict[str, Arrays]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _literal(array: NDArray[Any]) -> str:
-    return repr(np.asarray(array).tolist())
-
-
-def _number(value: Any) -> str:
-    return python(value) if isinstance(value, int | float) else f"np.array({list(value)!r})"
-
-
-_FORMS: dict[str, Callable[[_Program], list[str]]] = {"functional": _keras, "module": _torch}
+_FORMS: dict[str, Callable[[Pieces], list[str]]] = {"functional": _keras, "module": _torch}
