@@ -4,6 +4,7 @@
 # make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
+# make ports    find every fault that is planted in a port
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
 # make fuzz     give every reader 200,000 spoilt messages, records, job files and data files; CASES=200000
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
@@ -20,7 +21,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice faults fuzz hosts gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice ports faults fuzz hosts gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -103,6 +104,10 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 # Every line of advice, with whole graphs and every pair both ways; the suite runs a part of them.
 advice: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_ADVICE=all $(VENV)/bin/python -m pytest tests/advice
+
+# Every fault planted in a port; the suite runs a part of them, others each day.
+ports: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_PORTS=all $(VENV)/bin/python -m pytest tests/ports
 
 # The order of the faults is drawn from SEED; each kind comes TIMES times.
 RUNS ?= 300

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import Arrays, Hosted, LoadedSamples, RecordedPass
+from likewise.producer.port.hosted import Arrays, Batch, Hosted, LoadedSamples, RecordedPass
 from likewise.shared.errors import DataError, RunFailedError
 
 TARGETS = ("y", "targets", "labels")
@@ -19,18 +18,6 @@ MOST_LOADED = 32
 """No more samples of a loader's first batch are fed."""
 LARGE = 50_000
 """A sample with more numbers than this is large: only two are drawn."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Inputs by name, with the samples first, and the targets of the loss."""
-
-    inputs: Arrays
-    targets: NDArray[Any] | None
-    target: str = "y"
-    """The targets' name in the batch, for a step of the user's own."""
-    note: str | None = None
-    """This is what was assumed, where the user gave no batch."""
 
 
 def read_batch(path: Path, *, precision: str) -> Batch:
@@ -119,7 +106,7 @@ def forward_in_some_layout(
     ran: tuple[str | None, Arrays, RecordedPass] | None = None
     for word, given in layouts(batch.inputs):
         try:
-            other.feed(given, batch.targets, target=batch.target)
+            other.feed(batch, given)
             calls = other.forward(given)
         except RunFailedError as error:
             refused = refused or error
@@ -133,7 +120,7 @@ def forward_in_some_layout(
             return word, given, calls
         ran = ran or (word, given, calls)
     if ran is not None:
-        other.feed(ran[1], batch.targets, target=batch.target)
+        other.feed(batch, ran[1])
         return ran
     raise refused or RunFailedError(f"{other.label}: the program does not run on this batch")
 

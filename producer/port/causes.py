@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import PairStep, first_parting
+from likewise.producer.port.evidence import PairStep, first_parting, reordered
 from likewise.producer.port.hosted import RecordedCall
 from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, RungName
@@ -18,6 +19,7 @@ from likewise.producer.port.settings import (
     Difference,
     differences,
     edit,
+    of_weights,
     optimizer_differences,
     optimizer_edit,
     told,
@@ -103,12 +105,13 @@ def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
     mine, theirs = (pairing.described[side.label]["optimizers"] or {} for side in (reference, other))
     stepping = all("step" in one["functions"] for one in pairing.described.values())
     names = list(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
-    return [
+    found = [
         PortFinding(
             rung="settings",
             path=f"optimizer.{name}{'.' if name else ''}{one.name}",
             setting=one.name,
             values=pairing.values(one.reference, one.other),
+            lines=_lines_of(pairing, mine[name], theirs[twin]),
             text=f"the {_optimizer(name)}'s {one.name} is {told(one.reference)} in {reference.label} and "
             f"{told(one.other)} in {other.label}",
             fix={
@@ -118,8 +121,50 @@ def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
         )
         for name, twin in names
         for one in optimizer_differences(mine[name], theirs[twin])
-        if not (stepping and "clip" in one.name)  # which a step may do itself: its gradients show it
+        # What a step may do itself its gradients and its learning rates show.
+        if not (stepping and ("clip" in one.name or one.name == "schedule"))
     ]
+    for name, twin in names:
+        grouped = _of_groups(pairing, name, mine[name], theirs[twin])
+        told_already = {one.path for one in grouped}
+        found = [one for one in found if one.path not in told_already] + grouped
+    return found
+
+
+def _of_groups(
+    pairing: Pairing, name: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> list[PortFinding]:
+    """Return the weights to which two optimizers give another decay or learning rate."""
+    reference, other = pairing.reference, pairing.other
+    names = {f"{pair.reference.path}.{slot}": pair for pair in pairing.mapping.pairs for slot in pair.shared}
+    trained = [
+        one for one, pair in names.items() if pair.reference.slots[one.rpartition(".")[2]]["trainable"]
+    ]
+    found = []
+    for setting, values in of_weights((mine, theirs), pairing.mapping.renamed, trained).items():
+        first, one, two = values[0]
+        same = [weight for weight, *both_ in values if both_ == [one, two]]
+        rest = f" and of {len(same) - 3} more" if len(same) > 3 else ""
+        found.append(
+            PortFinding(
+                rung="settings",
+                path=f"optimizer.{name}{'.' if name else ''}{setting}",
+                setting=setting,
+                values=pairing.values(one, two),
+                also=tuple(weight for weight, *_ in values[1:]),
+                lines=_lines_of(pairing, mine, theirs),
+                text=f"the {_optimizer(name)}'s {setting} of {both(same[:3])}{rest} is {told(one)} in "
+                f"{reference.label} and {told(two)} in {other.label}",
+                fix={other.label: f"give {first} a {setting} of {told(one)} by a group of its own"},
+            )
+        )
+    return found
+
+
+def _lines_of(pairing: Pairing, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
+    """Return where both optimizers are made."""
+    sides = zip((pairing.reference, pairing.other), (mine, theirs), strict=True)
+    return {side.label: one["line"] for side, one in sides if one.get("line") is not None}
 
 
 def _optimizer(name: str) -> str:
@@ -129,29 +174,46 @@ def _optimizer(name: str) -> str:
 # ---- forward and backward
 
 
-def of_forward(pairing: Pairing) -> list[PortFinding]:
-    """Return each module that gives something else when fed the same, and each segment between modules."""
-    return [*_of_output_shapes(pairing), *_of_modules(pairing), *_of_segments(pairing)]
+Placed = tuple[int, PortFinding]
+"""A finding with its place in the reference's order of use (see `place_of`)."""
 
 
-def _of_output_shapes(pairing: Pairing) -> list[PortFinding]:
+def of_forward(pairing: Pairing) -> list[Placed]:
+    """Return each module that gives something else when fed the same, and each segment between modules, in
+    the reference's order of use.
+    """
+    found = [*_of_modules(pairing), *_of_segments(pairing), *_of_output_shapes(pairing)]
+    return sorted(found, key=lambda placed: placed[0])
+
+
+def place_of(pairing: Pairing, path: str) -> int:
+    """Return a paired module's place in the reference's order of use: odd, and that of the segment before it
+    is even. What is no paired module comes last.
+    """
+    steps = pairing.forced.steps
+    number = next(
+        (number for number, step in enumerate(steps) if step.pair.reference.path == path), len(steps)
+    )
+    return 2 * number + 1
+
+
+def _of_output_shapes(pairing: Pairing) -> list[Placed]:
     if np.isfinite(pairing.forced.outputs):
         return []
     mine, theirs = pairing.forced.output_shapes
-    return [
-        PortFinding(
-            rung="forward",
-            path="outputs",
-            values=pairing.values(mine, theirs),
-            text=f"the outputs have other shapes: {both([str(one) for one in mine])} in "
-            f"{pairing.reference.label}, {both([str(one) for one in theirs])} in {pairing.other.label}",
-        )
-    ]
+    finding = PortFinding(
+        rung="forward",
+        path="outputs",
+        values=pairing.values(mine, theirs),
+        text=f"the outputs have other shapes: {both([str(one) for one in mine])} in "
+        f"{pairing.reference.label}, {both([str(one) for one in theirs])} in {pairing.other.label}",
+    )
+    return [(place_of(pairing, "outputs"), finding)]
 
 
-def _of_modules(pairing: Pairing) -> list[PortFinding]:
+def _of_modules(pairing: Pairing) -> list[Placed]:
     """Return the pairs whose settings do not explain that they differ."""
-    return [
+    found = [
         PortFinding(
             rung="forward",
             path=step.pair.reference.path,
@@ -166,6 +228,7 @@ def _of_modules(pairing: Pairing) -> list[PortFinding]:
         for step in pairing.forced.steps
         if step.local > pairing.tolerance and step.fed and not _explained(pairing, step)
     ]
+    return [(place_of(pairing, one.path), one) for one in found]
 
 
 def _explained(pairing: Pairing, step: PairStep) -> bool:
@@ -175,26 +238,29 @@ def _explained(pairing: Pairing, step: PairStep) -> bool:
     )
 
 
-def _of_segments(pairing: Pairing) -> list[PortFinding]:
-    found = [
-        of_segment(pairing, step.before, step.segment, step.pair.reference.path)
-        for step in pairing.forced.steps
-        if step.segment > pairing.tolerance
-    ]
+def _of_segments(pairing: Pairing) -> list[Placed]:
+    found = []
+    for number, step in enumerate(pairing.forced.steps):
+        apart = step.segment
+        if not step.fed and not _explained(pairing, step):  # judged with its own segment
+            apart = step.local
+        if apart > pairing.tolerance:
+            found.append((2 * number, of_segment(pairing, step.before, apart, step.pair.reference.path)))
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
-        found.append(of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs"))
+        last = of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs")
+        found.append((2 * len(pairing.forced.steps), last))
     return _alike(found)
 
 
-def _alike(found: Sequence[PortFinding]) -> list[PortFinding]:
+def _alike(found: Sequence[Placed]) -> list[Placed]:
     """Tell segments once of which the same lines of both programs give something else, as in a loop."""
-    groups: dict[str, list[PortFinding]] = {}
-    for one in found:
-        key = one.text.partition(", ")[2] if len(one.lines) > 1 else one.text
-        groups.setdefault(key, []).append(one)
+    groups: dict[str, list[Placed]] = {}
+    for placed in found:
+        key = placed[1].text.partition(", ")[2] if len(placed[1].lines) > 1 else placed[1].text
+        groups.setdefault(key, []).append(placed)
     return [
-        first.model_copy(update={"also": tuple(_end(one) for one in others)})
-        for first, *others in groups.values()
+        (place, first.model_copy(update={"also": tuple(_end(one) for _, one in others)}))
+        for (place, first), *others in groups.values()
     ]
 
 
@@ -217,11 +283,22 @@ def of_segment(
         for side, call in zip(sides, calls, strict=True)
     ]
     words = ["nothing" if call is None else _called(call) for call in calls]
+    after = next((one for one in pairing.mapping.pairs if one.reference.path == end), None)
+    ends = (None, None) if after is None else (after.reference, after.other)
+    places = [
+        pairing.line_of_call(side, ending) if call is None else call.line
+        for side, call, ending in zip(sides, calls, ends, strict=True)
+    ]
     settings = differences(seen[0].settings, seen[1].settings) if seen[0] and seen[1] else []
     first = calls[0]
     what = f"{sides[0].label} has {words[0]} where {sides[1].label} has {words[1]}"
     if calls == (None, None):
         what = f"the same calls lead to numbers that are {gap(relative)} apart"
+    elif reordered(*calls):
+        what = (
+            f"{words[0]} of {sides[0].label} and {words[1]} of {sides[1].label} hold the same numbers in "
+            "another order"
+        )
     which = "".join(f"; {one.name} is {told(one.reference)} and {told(one.other)}" for one in settings)
     fix: dict[str, str] = {}
     if settings and seen[0] and seen[1]:
@@ -234,11 +311,7 @@ def of_segment(
         path=end if first is None else first.path or first.kind,
         setting=settings[0].name if settings else None,
         values=pairing.values(settings[0].reference, settings[0].other) if settings else {},
-        lines={
-            side.label: call.line
-            for side, call in zip(sides, calls, strict=True)
-            if call is not None and call.line is not None
-        },
+        lines={side.label: line for side, line in zip(sides, places, strict=True) if line is not None},
         relative_difference=finite(relative),
         text=f"before {end}, {what}{which}",
         fix=fix,
@@ -286,6 +359,7 @@ def of_loss(pairing: Pairing, one: float, two: float, relative: float, slopes: f
         rung="loss",
         path="loss",
         values=pairing.values(one, two),
+        lines=pairing.lines_of("loss"),
         relative_difference=finite(max(relative, slopes)),
         text=text,
     )

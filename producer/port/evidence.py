@@ -6,13 +6,15 @@ each module, and each segment of calls between modules, is judged by itself, wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.forms import OutputForms, forms_of
 from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, WeightMapping
 
@@ -35,51 +37,6 @@ class PairStep:
     """What enters on the other side."""
     fed: bool = True
     """Whether the reference's input could be put in place of that: it has the same shape."""
-
-
-@dataclass(frozen=True)
-class OutputForm:
-    """It says how the other program has the reference's outputs: with other axes, or on another scale."""
-
-    layout: tuple[int, int] | None = None
-    """The axis of the reference that is moved, and where to."""
-    scale: tuple[str, str] | None = None
-    """What the outputs are in the reference and in the other: `probabilities` and `logits (before a
-    softmax)`.
-    """
-    to_other: Callable[[NDArray[Any]], NDArray[Any]] = lambda array: array
-    """It makes the other's outputs of the reference's."""
-    to_reference: Callable[[NDArray[Any]], NDArray[Any]] = lambda array: array
-    """It makes the reference's outputs of the other's."""
-
-
-@dataclass(frozen=True)
-class OutputForms:
-    """Which output of the other program is which of the reference's, and in what form."""
-
-    pairs: tuple[tuple[str, str, OutputForm], ...] = ()
-    """The reference's name, the other's, and the form."""
-
-    @property
-    def scaled(self) -> tuple[str, str] | None:
-        """Return the scales of the first output that has another one."""
-        return next((form.scale for _, _, form in self.pairs if form.scale is not None), None)
-
-    def to_other(self, arrays: Arrays) -> Arrays:
-        """Return the reference's outputs, or gradients of them, under the other's names and axes."""
-        return {two: form.to_other(arrays[one]) for one, two, form in self.pairs if one in arrays}
-
-    def apart(self, mine: Arrays, theirs: Arrays) -> float:
-        """Return how far apart the outputs are, on one scale and with the same axes."""
-        if len(mine) != len(theirs) or len(mine) != len(self.pairs):
-            return float("inf")
-        return max((self._apart(mine[one], theirs[two], form) for one, two, form in self.pairs), default=0.0)
-
-    @staticmethod
-    def _apart(one: NDArray[Any], two: NDArray[Any], form: OutputForm) -> float:
-        if form.scale is not None and form.scale[1] == "probabilities":  # of which none is large
-            return relative_difference(form.to_other(one), two)
-        return relative_difference(one, form.to_reference(two))
 
 
 @dataclass(frozen=True)
@@ -212,113 +169,6 @@ def forced_pass(
     return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
 
 
-def forms_of(mine: Arrays, theirs: Arrays) -> tuple[OutputForms, float]:
-    """Pair the outputs by name, or else in their order; return the forms and how far apart they are.
-
-    They are infinitely far apart where one program has more outputs than the other.
-    """
-    names = list(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
-    found = [(one, two, *form_of(mine[one], theirs[two])) for one, two in names]
-    forms = OutputForms(tuple((one, two, form) for one, two, form, _ in found))
-    if len(mine) != len(theirs):
-        return forms, float("inf")
-    return forms, max((near for *_, near in found), default=0.0)
-
-
-def form_of(one: NDArray[Any], two: NDArray[Any]) -> tuple[OutputForm, float]:
-    """Return the form in which the other's output is nearest to the reference's, and how near it is.
-
-    Another scale counts only where it makes them the same to a thousandth; the same outputs have none.
-    """
-    found = []
-    for move in (None, (-1, 1), (1, -1)):
-        turned = one if move is None else _moved(one, move)
-        if turned is None or turned.shape != two.shape:
-            continue
-        found.append((_layout_form(move), relative_difference(turned, two)))
-        for squash, back, word in ((_softmax, _log, "softmax"), (_sigmoid, _logit, "sigmoid")):
-            for form, near in _scaled(move, squash, back, word, one, two):
-                if near < SCALED and found[-1][1] > SCALED:
-                    found.append((form, near))
-    return min(found, key=lambda pair: pair[1], default=(OutputForm(), float("inf")))
-
-
-SCALED = 1e-3
-
-
-def _layout_form(move: tuple[int, int] | None) -> OutputForm:
-    if move is None:
-        return OutputForm()
-    return OutputForm(
-        layout=move,
-        to_other=lambda array: np.moveaxis(array, *move),
-        to_reference=lambda array: np.moveaxis(array, move[1], move[0]),
-    )
-
-
-def _scaled(
-    move: tuple[int, int] | None,
-    squash: Callable[[NDArray[Any]], NDArray[Any]],
-    back: Callable[[NDArray[Any]], NDArray[Any]],
-    word: str,
-    one: NDArray[Any],
-    two: NDArray[Any],
-) -> list[tuple[OutputForm, float]]:
-    """Return the forms in which one side has probabilities where the other has logits, and how near
-    they are.
-    """
-    layout = _layout_form(move)
-    logits = f"logits (before a {word})"
-    with np.errstate(all="ignore"):
-        gave = layout.to_reference(two)
-        if gave.shape != one.shape:
-            return []
-        return [
-            (
-                OutputForm(
-                    move,
-                    ("probabilities", logits),
-                    lambda a: layout.to_other(back(a)),
-                    lambda a: squash(layout.to_reference(a)),
-                ),
-                relative_difference(one, squash(gave)),
-            ),
-            (
-                OutputForm(
-                    move,
-                    (logits, "probabilities"),
-                    lambda a: layout.to_other(squash(a)),
-                    lambda a: back(layout.to_reference(a)),
-                ),
-                relative_difference(squash(one), gave),
-            ),
-        ]
-
-
-def _moved(array: NDArray[Any], move: tuple[int, int]) -> NDArray[Any] | None:
-    return np.moveaxis(array, *move) if array.ndim > 2 else None
-
-
-def _softmax(array: NDArray[Any]) -> NDArray[Any]:
-    raised = np.exp(array - array.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
-
-
-def _sigmoid(array: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(all="ignore"):
-        return np.asarray(1 / (1 + np.exp(-array)))
-
-
-def _log(array: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(all="ignore"):
-        return np.asarray(np.log(array))
-
-
-def _logit(array: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(all="ignore"):
-        return np.asarray(np.log(array) - np.log1p(-array))
-
-
 def _leaving_apart(one: NDArray[Any], two: NDArray[Any]) -> float:
     """Return how far apart two modules' outputs are; a last step is compared with the last of a sequence."""
     if one.ndim == two.ndim - 1:
@@ -334,15 +184,39 @@ def first_parting(
     segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
 ) -> tuple[RecordedCall | None, RecordedCall | None]:
     """Return the first call of the reference whose tensor no call of the other side has, and its
-    counterpart.
+    counterpart; where there is none, the first that has the same numbers in another order.
     """
     here, there = _partings(segment, tolerance)
     first = next(iter(here), None)
-    if first is None:
-        return None, next(iter(there), None)
+    if first is None and not there:
+        return next(
+            ((one, two) for one in segment[0] for two in segment[1] if reordered(one, two, tolerance)),
+            (None, None),
+        )
+    if first is None:  # what only moves numbers is not what changes them
+        return None, next((two for two in there if two.kind not in _REARRANGING), there[0])
     same = [two for two in there if two.left.size == first.left.size]
     twin = min(same, key=lambda two: _numbers_apart(first, two), default=None)
     return first, twin or next(iter(there), None)
+
+
+_REARRANGING = (
+    *("reshape", "view", "flatten", "unflatten", "transpose", "permute", "movedim", "squeeze", "unsqueeze"),
+    *("expand", "getitem", "chunk", "split", "contiguous", "mT", "T", "swapaxes"),
+)
+"""Functions that leave all numbers as they are."""
+
+
+def reordered(one: RecordedCall | None, two: RecordedCall | None, tolerance: float = 1e-6) -> bool:
+    """Return whether two calls give the same numbers in orders that no exchange of axes explains."""
+    if one is None or two is None or OUTPUTS in (one.kind.partition(".")[0], two.kind.partition(".")[0]):
+        return False
+    if sorted(one.left.shape) != sorted(two.left.shape) or not _alike(one, two, tolerance):
+        return False
+    return not any(
+        relative_difference(one.left.transpose(axes), two.left) <= tolerance
+        for axes in permutations(range(one.left.ndim))
+    )
 
 
 def _partings(

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,31 @@ class FreeTraining:
     weights: Arrays
     applied: list[Arrays]
     """The gradients that reached the optimizers in the first step, one entry an update."""
+    rates: list[float]
+    """The learning rate of each update of an optimizer, in order."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs by name, with the samples first, and the targets of the loss."""
+
+    inputs: Arrays
+    targets: NDArray[Any] | None
+    target: str = "y"
+    """The targets' name in the batch, for a step of the user's own."""
+    note: str | None = None
+    """This is what was assumed, where the user gave no batch."""
+    more: Arrays = field(default_factory=dict)
+    """Arrays that no model takes, but a step of the user's own."""
+
+    def for_models(self, arguments: Sequence[str] | None) -> Batch:
+        """Return the batch of a step whose model takes these inputs; its other arrays are the step's."""
+        if arguments is None or len(arguments) >= len(self.inputs):
+            return self
+        named = all(name in self.inputs for name in arguments)
+        taken = arguments if named else list(self.inputs)[: len(arguments)]
+        rest = {name: array for name, array in self.inputs.items() if name not in taken}
+        return replace(self, inputs={name: self.inputs[name] for name in taken}, more=rest)
 
 
 @dataclass(frozen=True)
@@ -100,7 +125,12 @@ class Hosted:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**environment, "PYTHONPATH": str(code), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={
+                **environment,
+                "PYTHONPATH": str(code),
+                "PYTHONDONTWRITEBYTECODE": "1",  # a program may be edited twice in a second
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+            },
         )
 
     def __enter__(self) -> Hosted:
@@ -133,7 +163,7 @@ class Hosted:
 
         A step of the user's own gets the batch as it is.
         """
-        if "step" in self._takes["functions"]:
+        if self.steps:
             return None
         found = name_inputs(self.label, names, self._takes["arguments"], self._takes["inputs"])
         self._own = found.own
@@ -175,10 +205,30 @@ class Hosted:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
 
-    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
-        """Give the batch, with the targets' name in it, to a step of the user's own; build the model."""
-        arrays = {**self._inputs(inputs), **({} if targets is None else {"targets": targets})}
-        self._ask({"ask": "feed", "target": target}, arrays)
+    @property
+    def steps(self) -> bool:
+        """Return whether the program has a step(model, optimizer, batch) of its own."""
+        return "step" in self._takes["functions"]
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """Return where the user's file defines each of its functions, as `file.py:12`."""
+        return dict(self._takes["lines"])
+
+    @property
+    def arguments(self) -> list[str] | None:
+        """Return the names of the model's inputs in order, where they are known."""
+        names: list[str] | None = self._takes["arguments"]
+        return names
+
+    def feed(self, batch: Batch, inputs: Arrays) -> None:
+        """Give the batch to a step of the user's own; build the model. `inputs` are the batch's, as they
+        lie in this program.
+        """
+        arrays = {**self._inputs(inputs), **_group("more", batch.more)}
+        if batch.targets is not None:
+            arrays["targets"] = batch.targets
+        self._ask({"ask": "feed", "target": batch.target}, arrays)
 
     def data(self, split: str, *, seed: int) -> LoadedSamples:
         """Return the first samples of the user's loader, begun at a seed."""
@@ -252,6 +302,7 @@ class Hosted:
             {name: list(one) for name, one in answer["losses"].items()},
             _of_group("weights", found),
             [_of_group(f"applied{place}", found) for place in range(answer["updates"])],
+            list(answer["rates"]),
         )
 
     def _ask(

@@ -153,20 +153,21 @@ class Ladder:
         pairing.as_written()
         relative = self._outputs_apart(outputs_of(pairing.other.forward(pairing.inputs)))
         pairing.as_reference()
-        found = [*of_evaluation(pairing), *causes.of_forward(pairing)]
+        placed = [(causes.place_of(pairing, one.path), one) for one in of_evaluation(pairing)]
+        placed += causes.of_forward(pairing)
         by_settings = [
-            one
+            (causes.place_of(pairing, one.path), one)
             for one in self._findings
             if one.rung == "settings" and (one.relative_difference or 0) > pairing.tolerance
         ]
-        self._findings += found
+        self._findings += [one for _, one in placed]
         scale = pairing.forced.forms.scaled
         if scale is not None:
             pairing.note(
                 f"the outputs of {pairing.reference.label} are {scale[0]} and those of {pairing.other.label} "
                 f"{scale[1]}; they were compared on one scale"
             )
-        reasons = [*by_settings, *found]
+        reasons = [*by_settings, *placed]
         if relative <= pairing.tolerance and not reasons:
             paired = count(len(pairing.forced.steps), "paired module")
             text = f"the outputs of {paired} and of the whole are the same"
@@ -176,21 +177,13 @@ class Ladder:
             name="forward",
             status="fails",
             relative_difference=finite(relative),
-            first_cause=self._earliest(reasons),
+            first_cause=min(reasons, key=lambda one: one[0], default=(0, None))[1],
             text=f"the outputs are {gap(relative)} apart{more}",
         )
 
     def _outputs_apart(self, theirs: Arrays) -> float:
         """Return how far apart the outputs are, on one scale and with the same axes."""
         return self._pairing.forced.forms.apart(outputs_of(self._pairing.calls), theirs)
-
-    def _earliest(self, found: Sequence[PortFinding]) -> PortFinding | None:
-        """Return the cause that the forward pass of the reference meets first."""
-        calls = self._pairing.calls
-        place = {
-            name: number for number, one in reversed(list(enumerate(calls))) for name in (one.path, one.kind)
-        }
-        return min(found, key=lambda one: place.get(one.path, len(calls)), default=None)
 
     # ---- loss and gradients
 
@@ -218,6 +211,8 @@ class Ladder:
     def _loss(self) -> Rung:
         self._need("loss")
         pairing, forms = self._pairing, self._pairing.forced.forms
+        if not np.isfinite(pairing.forced.outputs):
+            raise SkippedError("the outputs have other shapes, so that no loss takes the same ones")
         targets, mine = pairing.batch.targets, outputs_of(pairing.calls)
         one, self._slopes = pairing.reference.loss(mine, targets)
         two, self._other_slopes = pairing.other.loss(forms.to_other(mine), targets)
@@ -242,6 +237,8 @@ class Ladder:
             return self._of_step(self._steps().gradients)
         self._need("loss")
         pairing, forms = self._pairing, self._pairing.forced.forms
+        if not np.isfinite(pairing.forced.outputs):
+            raise SkippedError("the losses were not compared")
         mine = pairing.reference.gradients(pairing.batch.inputs, self._slopes)
         self._updates = Updates(pairing, mine)
         # On another scale the other side's own loss gives the gradient of its outputs.

@@ -185,6 +185,15 @@ class WeightMapping:
             if f"{pair.reference.path}.{name}" in arrays
         }
 
+    def renamed(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return numbers by the other side's weights under the reference's names."""
+        return {
+            f"{pair.reference.path}.{name}": values[theirs]
+            for pair in self.pairs
+            for name in pair.shared
+            if (theirs := f"{pair.other.path}.{pair.others(name)}") in values
+        }
+
     def to_reference(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the other side's weights or gradients under the reference's names."""
         return {

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both
-from likewise.producer.port.batch import Batch, forward_in_some_layout
+from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces
 from likewise.producer.port.file import LOCK
-from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.hosted import Arrays, Batch, Hosted, RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, align
 from likewise.producer.port.settings import (
     CHANGEABLE,
     Difference,
+    causal_padding,
     differences,
     same_padding,
     shows_in_numbers_alone,
@@ -65,6 +66,8 @@ class Pairing:
         start: PortStart | None = None,
     ) -> None:
         """Run both programs once, and pair their modules in the order of use."""
+        if reference.steps and other.steps:
+            batch = batch.for_models(reference.arguments or other.arguments)
         self.reference, self.other, self.batch = reference, other, batch
         self.tolerance = TOLERANCE[precision]
         self.draws = PairedDraws()
@@ -79,7 +82,7 @@ class Pairing:
             assumed = side.name_inputs(list(batch.inputs))
             self.notes += [] if assumed is None else [assumed]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
-        reference.feed(batch.inputs, batch.targets, target=batch.target)
+        reference.feed(batch, batch.inputs)
         self.beforehand = start or PortStart()
         self.start = reference.weights()
         """The reference's own weights, by name."""
@@ -239,6 +242,8 @@ class Pairing:
                 return []
             if padding == "same":
                 padding = same_padding(call.entered.shape, seen.settings)
+            elif padding == "causal":
+                padding = causal_padding(seen.settings)
             for one in _padded(before, self.seen[side.label]):
                 layer = None if one.path is None else self.seen[side.label].get(one.path)
                 more = (
@@ -288,6 +293,15 @@ class Pairing:
     def line(self, side: Hosted, seen: Seen) -> str | None:
         """Return where a module is made, or else called."""
         return seen.line or self._called.get((side.label, seen.path))
+
+    def line_of_call(self, side: Hosted, seen: Seen | None) -> str | None:
+        """Return where a module is called, or else made."""
+        return None if seen is None else self._called.get((side.label, seen.path)) or seen.line
+
+    def lines_of(self, function: str) -> dict[str, str]:
+        """Return where both programs define a function, by side."""
+        sides = (self.reference, self.other)
+        return {side.label: side.lines[function] for side in sides if function in side.lines}
 
     def lines(self, pair: Pair) -> dict[str, str]:
         """Return a pair's lines by side."""

@@ -49,6 +49,7 @@ def _loaders(pairing: Pairing) -> tuple[str, list[PortFinding]]:
             path=one.path,
             setting=one.setting,
             values=pairing.values(*one.values),
+            lines=pairing.lines_of("data"),
             relative_difference=one.apart,
             text=one.text,
             fix={} if one.fix is None else {pairing.other.label: one.fix},
@@ -66,7 +67,7 @@ def _evaluations(pairing: Pairing) -> tuple[str, list[PortFinding]]:
     found = []
     if len(mine) != len(theirs):
         text = f"evaluate() returns {both(list(mine))} in {labels[0]} and {both(list(theirs))} in {labels[1]}"
-        found.append(PortFinding(rung="data", path="evaluate", text=text))
+        found.append(PortFinding(rung="data", path="evaluate", lines=pairing.lines_of("evaluate"), text=text))
     parting = [(one, two) for one, two in names if not _near(pairing, mine[one], theirs[two])]
     if parting:
         one, two = parting[0]
@@ -78,6 +79,7 @@ def _evaluations(pairing: Pairing) -> tuple[str, list[PortFinding]]:
                 path=f"evaluate.{one}" if one else "evaluate",
                 setting="training" if fix else None,
                 values=pairing.values(mine[one], theirs[two]),
+                lines=pairing.lines_of("evaluate"),
                 text=f"of the same weights evaluate() says {one or 'a number'} {mine[one]:.6g} in "
                 f"{labels[0]} and {theirs[two]:.6g} in {labels[1]}{more}{why}",
                 fix=fix,

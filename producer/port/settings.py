@@ -7,7 +7,7 @@ Values are in Keras's convention on both sides; the edits are spelled as each fr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,11 @@ UNCOMPARED = ("affine", "filters", "units", "layers", "bidirectional", "input_di
 """Settings that the weights' shapes say already."""
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """Settings that a host can change on a live module, so that their effect is seen."""
+STEPS_OF_SCHEDULE = 5
+"""A schedule is told by so many learning rates (see `worker.port.contract`)."""
 _NOTHING = (None, 0, 0.0, False, "none")
+_PADDINGS_BY_SHAPE = ("same", "causal")
+"""Paddings whose zeros follow from the shape of the input and the kernel's."""
 _ONLY_IN_NUMBERS = ("padding", "output_padding")
 """Settings that are told only where other numbers come out: they can be written in many ways."""
 
@@ -50,7 +54,7 @@ def differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[
         if name in UNCOMPARED or name not in other:
             continue
         two = other[name]
-        if "same" in (one, two) or (_is_nothing(one) and _is_nothing(two)):
+        if one in _PADDINGS_BY_SHAPE or two in _PADDINGS_BY_SHAPE or (_is_nothing(one) and _is_nothing(two)):
             continue
         if not _same(_spread(one), _spread(two)):
             found.append(Difference(name, one, two))
@@ -74,6 +78,12 @@ def optimizer_differences(
             given["type"] = "adam"
         if given["type"] == "adamw":
             given["type"] = "adam"
+    for given in (one, two):
+        given.pop("of_weights", None)
+        given.pop("line", None)
+    if "schedule" in one or "schedule" in two:
+        for given in (one, two):
+            given.setdefault("schedule", [given["learning_rate"]] * STEPS_OF_SCHEDULE)
     own_rule = one.pop("own_rule", False) | two.pop("own_rule", False)
     names = [name for name in one if name in two and name != "type"] if own_rule else [*one, *two]
     for name in dict.fromkeys(names):
@@ -86,6 +96,28 @@ def optimizer_differences(
             continue
         if not _same(first, second):
             found.append(Difference(name, first, second))
+    return found
+
+
+def of_weights(
+    settings: tuple[Mapping[str, Any], Mapping[str, Any]],
+    to_reference: Callable[[Mapping[str, float]], Mapping[str, float]],
+    weights: Sequence[str],
+) -> dict[str, list[tuple[str, float, float]]]:
+    """Return, by setting, the weights of which two optimizers have another value: as decay groups do.
+
+    `to_reference` gives values by the other side's names under the reference's; `weights` are those that are
+    trained. An optimizer without groups has one value for all.
+    """
+    groups = [one.get("of_weights") or {} for one in settings]
+    found = {}
+    for setting in dict.fromkeys([*groups[0], *groups[1]]):
+        whole = [float(one.get(setting) or 0.0) for one in settings]
+        mine, theirs = groups[0].get(setting, {}), to_reference(groups[1].get(setting, {}))
+        values = [(name, mine.get(name, whole[0]), theirs.get(name, whole[1])) for name in weights]
+        differing = [one for one in values if not _same(one[1], one[2])]
+        if differing:
+            found[setting] = differing
     return found
 
 
@@ -102,6 +134,12 @@ def same_padding(shape: Sequence[int], settings: Mapping[str, Any]) -> list[list
         total = max((math.ceil(size / step) - 1) * step + (width - 1) * apart + 1 - size, 0)
         found.append([total // 2, total - total // 2])
     return found
+
+
+def causal_padding(settings: Mapping[str, Any]) -> list[list[int]]:
+    """Return the zeros that `causal` stands for: all before the first step."""
+    width, apart = (_spread(settings.get(name, 1), 1)[0] for name in ("kernel_size", "dilation_rate"))
+    return [[(width - 1) * apart, 0]]
 
 
 def edit(framework: str, module: Seen, name: str, value: Any) -> str:

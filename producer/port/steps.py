@@ -23,10 +23,9 @@ class StepUpdates(Updates):
     """Two programs whose updates are those of their own steps."""
 
     def __init__(self, pairing: Pairing) -> None:
-        """Run one step of each, on the same weights and random numbers, with dropout off."""
-        targets = pairing.batch.targets
-        self._mine = pairing.reference.train(pairing.batch.inputs, targets, steps=1)
-        self._theirs = pairing.other.train(pairing.inputs, targets, steps=1)
+        """Run one step of each."""
+        self._mine, self._theirs = _one_step(pairing)
+        self._worst_gradient = 0.0
         super().__init__(
             pairing, {name: one for applied in self._mine.applied for name, one in applied.items()}
         )
@@ -41,21 +40,36 @@ class StepUpdates(Updates):
             finding = PortFinding(
                 rung="gradients",
                 path="step",
+                lines=pairing.lines_of("step"),
                 values=pairing.values(len(mine.applied), len(theirs.applied)),
                 text=f"a step updates {count(len(mine.applied), 'time')} in {pairing.reference.label} and "
                 f"{count(len(theirs.applied), 'time')} in {pairing.other.label}",
             )
             return _failed(finding), [finding]
-        worst = 0.0
-        for place, (one, two) in enumerate(zip(mine.applied, theirs.applied, strict=True), start=1):
-            back = pairing.mapping.to_reference(two)
-            parted = self._gradient_finding(place, one, back)
-            if parted is not None:
-                return _failed(parted), [parted]
-            worst = max([worst, *(_apart(one, back, name) for name in one if name in back)])
+        parted = self._parted()
+        if parted is not None and pairing.frameworks_differ:
+            # What an update before has moved by another rule of the framework's is not the program's.
+            self._mine, self._theirs = _one_step(pairing, common=True)
+            parted = self._parted()
+            self._mine, self._theirs = mine, theirs
+        if parted is not None:
+            return _failed(parted), [parted]
         weights = sum(len(one) for one in mine.applied)
         text = f"{count(weights, 'gradient')} that reach the optimizers in the first step are the same"
-        return Rung(name="gradients", status="holds", relative_difference=worst, text=text), []
+        return Rung(name="gradients", status="holds", relative_difference=self._worst_gradient, text=text), []
+
+    def _parted(self) -> PortFinding | None:
+        """Return the first difference of gradients that reach the optimizers, update by update."""
+        self._worst_gradient = 0.0
+        pairs = zip(self._mine.applied, self._theirs.applied, strict=True)
+        for place, (one, two) in enumerate(pairs, start=1):
+            back = self._pairing.mapping.to_reference(two)
+            parted = self._gradient_finding(place, one, back)
+            if parted is not None:
+                return parted
+            apart = (_apart(one, back, name) for name in one if name in back)
+            self._worst_gradient = max([self._worst_gradient, *apart])
+        return None
 
     def _gradient_finding(self, place: int, mine: Arrays, theirs: Arrays) -> PortFinding | None:
         """Return the first difference of one update's gradients: those of the last module come first."""
@@ -77,6 +91,7 @@ class StepUpdates(Updates):
                     rung="gradients",
                     path=names[0],
                     setting="trainable",
+                    lines=pairing.lines_of("optimizer"),
                     text=f"{which} moves {both(names[:4])} in {label} and not in {other}",
                 )
         worst = next(
@@ -91,6 +106,7 @@ class StepUpdates(Updates):
         return PortFinding(
             rung="gradients",
             path=worst,
+            lines=pairing.lines_of("step"),
             relative_difference=finite(_apart(mine, theirs, worst)),
             text=f"in {which} the gradient of {worst} that reaches the optimizer is "
             f"{gap(_apart(mine, theirs, worst))} apart, the first on the way back{why}",
@@ -106,9 +122,7 @@ class StepUpdates(Updates):
             return self._losses(findings, mine, theirs)
         moved = self._moved(mine, theirs)
         if max(moved.values(), default=0.0) > self._limit and self._pairing.frameworks_differ:
-            pairing, targets = self._pairing, self._pairing.batch.targets
-            mine = pairing.reference.train(pairing.batch.inputs, targets, steps=1, common=True)
-            theirs = pairing.other.train(pairing.inputs, targets, steps=1, common=True)
+            mine, theirs = _one_step(self._pairing, common=True)
             followed = self._moved(mine, theirs)
             if max(followed.values(), default=0.0) <= self._limit:
                 self._common = True
@@ -128,6 +142,7 @@ class StepUpdates(Updates):
         finding = PortFinding(
             rung="update",
             path=name,
+            lines=self._pairing.lines_of("step"),
             relative_difference=finite(moved[name]),
             text=f"after one step {name} is {gap(moved[name])} of its way apart, though the gradients that "
             "reach the optimizers are the same: look at what the step does with the weights themselves",
@@ -150,7 +165,7 @@ class StepUpdates(Updates):
         if set(mine.losses) != set(theirs.losses) and len(mine.losses) != 1:
             returned = [both(list(one.losses)) for one in (mine, theirs)]
             text = f"a step returns {returned[0]} in {labels[0]} and {returned[1]} in {labels[1]}"
-            finding = PortFinding(rung="update", path="step", text=text)
+            finding = PortFinding(rung="update", path="step", lines=pairing.lines_of("step"), text=text)
         else:
             other = (
                 dict(zip(mine.losses, theirs.losses.values(), strict=True))
@@ -166,6 +181,7 @@ class StepUpdates(Updates):
             finding = PortFinding(
                 rung="update",
                 path=name,
+                lines=pairing.lines_of("step"),
                 values=pairing.values(one, two),
                 relative_difference=finite(relative_difference(np.array(one), np.array(two))),
                 text=f"in the first step {name} is {one:.6g} in {labels[0]} and {two:.6g} in {labels[1]}",
@@ -192,6 +208,15 @@ class StepUpdates(Updates):
             apart = float(np.max(np.abs(one - back[name]), initial=0.0))
             found[name] = apart / way if way else apart
         return found
+
+
+def _one_step(pairing: Pairing, *, common: bool = False) -> tuple[FreeTraining, FreeTraining]:
+    """Run one step of each, on the same weights and random numbers, with dropout off."""
+    targets = pairing.batch.targets
+    return (
+        pairing.reference.train(pairing.batch.inputs, targets, steps=1, common=common),
+        pairing.other.train(pairing.inputs, targets, steps=1, common=common),
+    )
 
 
 def _apart(mine: Arrays, theirs: Arrays, name: str) -> float:

@@ -166,6 +166,7 @@ class TrainingPass:
             rung="training_mode",
             path=pair.reference.path,
             paths=pairing.paths(pair),
+            setting="training" if fix else None,
             lines=pairing.lines(pair),
             relative_difference=finite(step.local),
             text=text,

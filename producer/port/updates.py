@@ -37,6 +37,8 @@ class Updates:
         self._gradients = gradients
         self._limit = _GROWTH * pairing.tolerance
         self._common = False
+        self._rates: tuple[list[float], list[float]] = [], []
+        """The learning rates of the updates that were compared last."""
 
     # ---- with given gradients
 
@@ -91,6 +93,7 @@ class Updates:
         return PortFinding(
             rung="update",
             path=name,
+            lines=self._pairing.lines_of("optimizer"),
             relative_difference=finite(relative),
             text=f"with the same gradients and numbers the optimizers move {name} {gap(relative)} of its way "
             "apart; "
@@ -117,7 +120,9 @@ class Updates:
             return Rung(name="updates", status="holds", relative_difference=worst, text=text), []
         name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
         found = []
-        if lower is None:
+        if lower is None and (rates := self._of_rates()) is not None:
+            found = [rates]
+        elif lower is None:
             found = [
                 PortFinding(
                     rung="updates",
@@ -136,6 +141,22 @@ class Updates:
             f"{name} {gap(parted[name])}",
         )
         return rung, found
+
+    def _of_rates(self) -> PortFinding | None:
+        """Return that the learning rate of some update is another one, the first such update."""
+        pairing, (mine, theirs) = self._pairing, self._rates
+        for number, (one, two) in enumerate(zip(mine, theirs, strict=False), start=1):
+            if not np.isclose(one, two, rtol=1e-6):
+                return PortFinding(
+                    rung="updates",
+                    path="optimizer.schedule",
+                    setting="learning_rate",
+                    lines=pairing.lines_of("step") or pairing.lines_of("optimizer"),
+                    values=pairing.values(one, two),
+                    text=f"the learning rate of update {number} is {one:.6g} in "
+                    f"{pairing.reference.label} and {two:.6g} in {pairing.other.label}",
+                )
+        return None
 
     def with_masks(self, same: str) -> Rung:
         """Train both with the same masks and noise; `same` says what holds already."""
@@ -168,6 +189,7 @@ class Updates:
             pairing.batch.inputs, targets, steps=pairing.updates, common=common, drops=drops
         )
         two = pairing.other.train(pairing.inputs, targets, steps=pairing.updates, common=common, drops=drops)
+        self._rates = one.rates, two.rates
         mine, back = one.weights, pairing.mapping.to_reference(two.weights)
         parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}
         left_out = self._unbiased(parted, mine, back) + self._idle(parted)
@@ -258,6 +280,12 @@ class Updates:
                 f"as epsilon this moves weights up to {gap(relative)} of their way apart; the updates "
                 "were compared "
                 "with Keras's rule on both sides"
+            )
+        if kinds == {"sgd"} and any(len(set(rates)) > 1 for rates in self._rates):
+            pairing.note(
+                "Keras's momentum holds steps, so that a new learning rate does not reach those it has; "
+                "PyTorch's holds gradients, which a new rate scales: the updates were compared with Keras's "
+                "rule on both sides"
             )
         if any(" + " in slot["own"] for one in modules for slot in one.slots.values()):
             pairing.note(

@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import likewise
-from likewise.producer.port.batch import Batch
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck
 from likewise.producer.port.pairing import Pairing
+
+from .batches import batch_for
 
 PROGRAMS = Path(__file__).parent / "programs"
 CODE = Path(likewise.__file__).parents[1]
@@ -27,29 +27,6 @@ def interpreter(framework: str) -> Path:
     if variable not in os.environ:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{variable} names no Python")
     return Path(os.environ[variable])
-
-
-def batch_for(name: str) -> Batch:
-    """The samples and targets of one pair, drawn."""
-    draws = np.random.default_rng(0)
-    inputs, targets = {
-        "mlp": (draws.normal(size=(6, 12)), draws.integers(0, 3, 6)),
-        "conv": (draws.normal(size=(5, 8, 8, 2)), draws.integers(0, 3, 5)),
-        "residual": (draws.normal(size=(5, 6, 6, 4)), draws.integers(0, 3, 5)),
-        "lstm": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
-        "stacked": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
-        "attention": (draws.normal(size=(4, 5, 8)), draws.normal(size=(4, 2))),
-        "dropouts": (draws.normal(size=(7, 6, 6, 2)), draws.normal(size=(7, 2))),
-        "gan": (np.tanh(draws.normal(size=(8, 6))), None),
-        "pictures": (draws.normal(size=(8, 5, 5, 3)), draws.integers(0, 4, 8)),
-        "autoencoder": (draws.normal(size=(3, 8, 8, 1)), draws.normal(size=(3, 8, 8, 1))),
-        "separable": (draws.normal(size=(5, 8, 8, 3)), draws.integers(0, 4, 5)),
-        "transformer": (draws.integers(0, 20, (5, 6)), draws.integers(0, 3, 5)),
-    }[name]
-    if name == "transformer":
-        there = np.arange(6) < draws.integers(3, 7, 5)[:, None]
-        return Batch({"token_ids": inputs, "padding_mask": there}, targets)
-    return Batch({"x": inputs}, targets)
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,7 @@ class _Host:
             "functions": self.program.functions,
             "arguments": self.program.arguments(),
             "inputs": self.program.names_of_inputs,
+            "lines": self.program.lines_of_functions,
         }, {}
 
     def _describe(self, _: dict[str, Any], __: Arrays) -> Answer:
@@ -107,7 +108,8 @@ class _Host:
         return {"done": done}, {}
 
     def _feed(self, question: dict[str, Any], arrays: Arrays) -> Answer:
-        self.program.feed(_named(arrays, "inputs"), arrays.get("targets"), target=question["target"])
+        inputs, more = _named(arrays, "inputs"), _named(arrays, "more")
+        self.program.feed(inputs, arrays.get("targets"), target=question["target"], more=more)
         return {}, {}
 
     def _data(self, question: dict[str, Any], _: Arrays) -> Answer:
@@ -159,7 +161,8 @@ class _Host:
         arrays = {f"weights/{name}": one for name, one in trained.weights.items()}
         for place, applied in enumerate(trained.applied):
             arrays |= {f"applied{place}/{name}": one for name, one in applied.items()}
-        return {"losses": trained.losses, "updates": len(trained.applied)}, arrays
+        told = {"losses": trained.losses, "updates": len(trained.applied), "rates": trained.rates}
+        return told, arrays
 
 
 def _named(arrays: Arrays, group: str) -> Arrays:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 Arrays = dict[str, NDArray[Any]]
 OWN = "own"
 """The kind of a module with weights that no table knows."""
+STEPS_OF_SCHEDULE = 5
+"""The learning rates of so many first updates are told of an optimizer with a schedule."""
 OUTPUTS = "outputs"
 """The program's outputs among the calls: a call without a module."""
 
@@ -117,6 +119,9 @@ class FreeRun:
     applied: list[Arrays] = field(default_factory=list)
     """The gradients that reached the optimizers in the first step, by weight, one entry an update."""
 
+    rates: list[float] = field(default_factory=list)
+    """The learning rate of each update of an optimizer, in order."""
+
     def add(self, losses: Mapping[str, float]) -> None:
         """Append the losses of a step."""
         for name, one in losses.items():
@@ -129,14 +134,25 @@ class ImportedProgram(ABC):
     _arrangements: Mapping[str, Arrangement] = {}
     _targets: NDArray[Any] | None = None
     _target = "y"
+    _more: Mapping[str, NDArray[Any]] = {}
 
     def arrange(self, arrangements: Mapping[str, Arrangement]) -> None:
         """Give sites of random numbers those of the other program, from now on."""
         self._arrangements = dict(arrangements)
 
-    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:  # noqa: ARG002 -- a host may build its model by it
-        """Take the batch's targets, and their name in it, for a step of the user's own; build the model."""
-        self._targets, self._target = targets, target
+    def feed(
+        self,
+        inputs: Arrays,  # noqa: ARG002 -- a host may build its model by it
+        targets: NDArray[Any] | None,
+        *,
+        target: str,
+        more: Arrays | None = None,
+    ) -> None:
+        """Take the batch's targets, and their name in it, for a step of the user's own; build the model.
+
+        `more` are arrays of the batch that the step alone takes.
+        """
+        self._targets, self._target, self._more = targets, target, more or {}
 
     def _randomness(self, *, drops: bool) -> Randomness:
         """Return the draws of a pass or of a training, with dropout or without."""
@@ -146,6 +162,11 @@ class ImportedProgram(ABC):
     @abstractmethod
     def functions(self) -> list[str]:
         """Return which functions the user's file defines."""
+
+    @property
+    @abstractmethod
+    def lines_of_functions(self) -> dict[str, str]:
+        """Return where the user's file defines each of its functions, as `file.py:12`."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -236,6 +257,11 @@ def without_ones(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
+def rounded_rate(value: Any) -> float:
+    """Return a learning rate to seven digits, as many as a framework keeps that holds it in float32."""
+    return float(f"{float(value):.7g}")
+
+
 def named(given: Any, kind: type[T]) -> dict[str, T]:
     """Return those of a kind by name: of a mapping, a tuple, an object's attributes, or a lone one."""
     if isinstance(given, kind):
@@ -247,6 +273,15 @@ def named(given: Any, kind: type[T]) -> dict[str, T]:
     else:
         members = vars(given).items() if hasattr(given, "__dict__") else ()
     return {str(name): one for name, one in members if isinstance(one, kind)}
+
+
+def as_returned(outputs: Mapping[str, T]) -> T | list[T] | dict[str, T]:
+    """Return outputs as the model gave them: one alone, several in order, or by name."""
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    if all(name == str(place) for place, name in enumerate(outputs)):
+        return list(outputs.values())
+    return dict(outputs)
 
 
 def positional(function: Callable[..., Any]) -> list[str] | None:

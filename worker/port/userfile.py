@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,6 +44,19 @@ class UserFile:
                 self._functions[other] = found
         self.inputs: dict[str, str] = self._names_of_inputs(getattr(module, "inputs", None))
         """What the model calls the batch's arrays, by their names there, where the file says so."""
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """Return where the file defines or assigns each of its functions, as `file.py:12`."""
+        found = {}
+        for statement in ast.parse(self.file.read_text()).body:
+            names = [getattr(statement, "name", None)]
+            if isinstance(statement, ast.Assign):
+                names = [getattr(target, "id", None) for target in statement.targets]
+            for name in names:
+                if name in self._functions:
+                    found[name] = f"{self.file.name}:{statement.lineno}"
+        return found
 
     @property
     def functions(self) -> list[str]:
@@ -96,6 +111,22 @@ class UserFile:
             return f"{Path(error.filename).name}:{error.lineno}"
         own = [one for one in traceback.extract_tb(error.__traceback__) if is_users(one.filename)]
         return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else self.file.name
+
+
+@contextmanager
+def noting_lines(owner: Any, lines: dict[int, str | None]) -> Iterator[None]:
+    """Note at which line of the user's code each object of a class is made, by its id."""
+    original = owner.__init__
+
+    def made(one: Any, *arguments: Any, **named: Any) -> None:
+        lines[id(one)] = users_line()
+        original(one, *arguments, **named)
+
+    owner.__init__ = made
+    try:
+        yield
+    finally:
+        owner.__init__ = original
 
 
 def hide_packages(*names: str) -> None:

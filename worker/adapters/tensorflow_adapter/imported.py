@@ -14,12 +14,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, save
+from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, models_of
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
-from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, settings_of
+from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, of_weights, settings_of
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     OUTPUTS,
@@ -32,17 +33,19 @@ from likewise.worker.port.contract import (
     Module,
     ProgramError,
     as_json,
+    as_returned,
     named,
     positional,
 )
 from likewise.worker.port.randomness import Randomness
-from likewise.worker.port.userfile import UserFile, hide_packages, users_line
+from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 
 
 def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
     """Import the user's file and make its model. Raises ProgramError."""
     hide_packages("keras", "tensorflow")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
+    split_groups()
     asked = keep_precision(precision)  # before the user's code makes a layer
     return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
 
@@ -59,7 +62,7 @@ class KerasProgram(ImportedProgram):
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
-        with self._noting_lines():
+        with noting_lines(keras.Layer, self.lines):
             self._given = file.call("model")
         self._models = models_of(self._given)
         self.known: dict[str, Known] = {}
@@ -85,23 +88,13 @@ class KerasProgram(ImportedProgram):
         found = {id(one): one for model in self._models.values() for one in getattr(model, kind)}
         return list(found.values())
 
-    @contextmanager
-    def _noting_lines(self) -> Iterator[None]:
-        """Note at which line of the user's code each layer is first applied."""
-
-        def noting(original: Any) -> Any:
-            def call(layer: Any, *arguments: Any, **named: Any) -> Any:
-                self.lines.setdefault(id(layer), users_line())
-                return original(layer, *arguments, **named)
-
-            return call
-
-        with patched(noting):
-            yield
-
     @property
     def functions(self) -> list[str]:
         return self._file.functions
+
+    @property
+    def lines_of_functions(self) -> dict[str, str]:
+        return self._file.lines
 
     def describe(self) -> dict[str, Any]:
         self._look()
@@ -131,9 +124,13 @@ class KerasProgram(ImportedProgram):
         """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
+        variables = [(name, held.variable) for name, held in self._held()]
+        lines: dict[int, str | None] = {}
+        with noting_lines(keras.optimizers.Optimizer, lines):
+            made = self._new_optimizer()
         return {
-            name: settings_of(one)
-            for name, one in named(self._new_optimizer(), keras.optimizers.Optimizer).items()
+            name: {**settings_of(one), "line": lines.get(id(one)), "of_weights": of_weights(one, variables)}
+            for name, one in named(made, keras.optimizers.Optimizer).items()
         }
 
     def _new_optimizer(self) -> Any:
@@ -210,8 +207,10 @@ class KerasProgram(ImportedProgram):
             )
         return found
 
-    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
-        super().feed(inputs, targets, target=target)
+    def feed(
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str, more: Arrays | None = None
+    ) -> None:
+        super().feed(inputs, targets, target=target, more=more)
         self._build(inputs)
 
     def _build(self, inputs: Arrays) -> None:
@@ -251,7 +250,7 @@ class KerasProgram(ImportedProgram):
 
     def _step(self, optimizer: Any, inputs: Arrays) -> dict[str, Any]:
         """Run the user's step on the batch; return its losses by name."""
-        batch = {name: self._tensor(array) for name, array in inputs.items()}
+        batch = {name: self._tensor(array) for name, array in {**inputs, **self._more}.items()}
         if self._targets is not None:
             batch[self._target] = self._tensor(self._targets)
         result = self._file.call("step", self._given, optimizer, batch)
@@ -280,8 +279,9 @@ class KerasProgram(ImportedProgram):
         }
 
     def _loss(self, outputs: Mapping[str, Any], targets: NDArray[Any] | None) -> Any:
-        whole = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
-        value = self._file.call("loss", whole, None if targets is None else self._tensor(targets))
+        value = self._file.call(
+            "loss", as_returned(outputs), None if targets is None else self._tensor(targets)
+        )
         size = int(np.prod(getattr(value, "shape", ()), dtype=np.int64))
         if size != 1:
             raise ProgramError(
@@ -342,7 +342,7 @@ class KerasProgram(ImportedProgram):
                 trained.add({name: float(np.squeeze(one)) for name, one in losses.items()})
                 applying.keeps = False
                 randomness.next_step()
-            trained.weights, trained.applied = self.weights(), applying.applied
+            trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
         return trained
 
     def _plain_step(self, optimizer: Any, inputs: Arrays, targets: NDArray[Any] | None) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from likewise.worker.port.contract import Arrays, as_json
+from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays, as_json, rounded_rate
 
 _NUMBERS = (
     *("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad"),
@@ -25,10 +25,27 @@ def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     for name in _NUMBERS:
         value = getattr(optimizer, name, None)
         if value is not None:
-            found[name] = float(f"{float(value):.7g}") if name == "learning_rate" else as_json(value)
+            found[name] = rounded_rate(value) if name == "learning_rate" else as_json(value)
+    rates = optimizer._learning_rate
+    if isinstance(rates, keras.optimizers.schedules.LearningRateSchedule):
+        found["schedule"] = [rounded_rate(rates(step)) for step in range(STEPS_OF_SCHEDULE)]
     if found.get("weight_decay"):
         found["decay"] = "decoupled"
     return found
+
+
+def of_weights(
+    optimizer: keras.optimizers.Optimizer, named: Iterable[tuple[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the decay of each weight, where some are excluded from it."""
+    if not optimizer.weight_decay:
+        return {}
+    found = {
+        name: float(optimizer.weight_decay) if optimizer._use_weight_decay(variable) else 0.0
+        for name, variable in named
+        if getattr(variable, "trainable", False)
+    }
+    return {"weight_decay": found} if len(set(found.values())) > 1 else {}
 
 
 class Steps:
@@ -46,6 +63,8 @@ class Steps:
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
+        self.rates: list[float] = []
+        """The learning rate of each step."""
         self.keeps = True
         self._by_name = by_name
         self._common = common
@@ -63,6 +82,7 @@ class Steps:
                 gradients = [tf.convert_to_tensor(one) for one in gradients]
             if self._rests:
                 return None
+            self.rates.append(rounded_rate(learning_rate))
             if self.keeps:
                 self.applied.append(self._by_name(gradients, list(trainable_variables)))
             return original(optimizer, gradients, trainable_variables, learning_rate)

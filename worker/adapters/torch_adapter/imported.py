@@ -13,13 +13,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from likewise.worker.adapters.torch_adapter.imported_files import restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Known, parts
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, parts
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
-from likewise.worker.adapters.torch_adapter.imported_updates import Steps, settings_of
-from likewise.worker.adapters.torch_adapter.imported_weights import Held
+from likewise.worker.adapters.torch_adapter.imported_updates import (
+    Steps,
+    of_weights,
+    schedule_of,
+    settings_of,
+    unwrapped,
+)
+from likewise.worker.adapters.torch_adapter.imported_weights import Held, Known
 from likewise.worker.port.contract import (
     OUTPUTS,
     OWN,
@@ -32,11 +39,12 @@ from likewise.worker.port.contract import (
     Module,
     ProgramError,
     as_json,
+    as_returned,
     named,
     positional,
 )
 from likewise.worker.port.randomness import Randomness
-from likewise.worker.port.userfile import UserFile, hide_packages
+from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 
 
 def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
@@ -53,7 +61,9 @@ class TorchProgram(ImportedProgram):
         _seed(0)
         self._file = file
         self._dtype = torch.float64 if precision == "float64" else torch.float32
-        self._given = file.call("model")
+        self._lines: dict[int, str | None] = {}
+        with noting_lines(nn.Module, self._lines):
+            self._given = file.call("model")
         self._model = _whole(self._given).to(self._dtype).eval()
         self._look()
 
@@ -62,10 +72,12 @@ class TorchProgram(ImportedProgram):
         self._known: dict[str, Known] = {}
         self._owners: dict[str, str] = {}
         inside: list[str] = []
+        tied: set[int] = set()
         for path, module in self._model.named_modules():
             if any(path.startswith(f"{one}.") for one in inside):
                 continue
-            found = parts(module)
+            found = {end: rest for end, one in parts(module).items() if (rest := one.without(tied))}
+            tied |= {id(tensor) for one in found.values() for tensor in one.tensors}
             self._known |= {path + end: one for end, one in found.items()}
             self._owners |= {path + end: path for end in found}
             if any(one.kind != OWN for one in found.values()):
@@ -74,6 +86,10 @@ class TorchProgram(ImportedProgram):
     @property
     def functions(self) -> list[str]:
         return self._file.functions
+
+    @property
+    def lines_of_functions(self) -> dict[str, str]:
+        return self._file.lines
 
     def describe(self) -> dict[str, Any]:
         modules = dict(self._model.named_modules())
@@ -87,6 +103,7 @@ class TorchProgram(ImportedProgram):
                     type=type(modules[self._owners[path]]).__name__,
                     settings=as_json_map(one.settings),
                     slots={name: held.slot() for name, held in one.held.items()},
+                    line=self._lines.get(id(modules[self._owners[path]])),
                     owner=self._owners[path],
                 )
                 for path, one in self._known.items()
@@ -100,20 +117,32 @@ class TorchProgram(ImportedProgram):
         """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
+        lines: dict[int, str | None] = {}
+        with noting_lines(torch.optim.Optimizer, lines):
+            made, schedulers = self._new_optimizer()
         return {
-            name: settings_of(one)
-            for name, one in named(self._new_optimizer(), torch.optim.Optimizer).items()
+            name: {
+                **settings_of(one),
+                "line": lines.get(id(one)),
+                "of_weights": of_weights(one, self._held()),
+                **({"schedule": schedule_of(one, schedulers)} if schedulers else {}),
+            }
+            for name, one in named(made, torch.optim.Optimizer).items()
         }
 
-    def _new_optimizer(self) -> Any:
-        """Return what optimizer(model) does: an optimizer, or whatever step() takes."""
-        optimizer = self._file.call("optimizer", self._given)
+    def _new_optimizer(self) -> tuple[Any, list[LRScheduler]]:
+        """Return what optimizer(model) does: an optimizer, with schedulers of its learning rate, or whatever
+        step() takes.
+        """
+        given = self._file.call("optimizer", self._given)
+        optimizer, schedulers = unwrapped(given)
         if "step" not in self._file.functions and not isinstance(optimizer, torch.optim.Optimizer):
             raise ProgramError(
                 f"optimizer(model) returned a {type(optimizer).__name__}; it must return a "
-                "torch.optim.Optimizer, or define step(model, optimizer, batch), which takes anything"
+                "torch.optim.Optimizer, also with a scheduler, or define step(model, optimizer, batch), "
+                "which takes anything"
             )
-        return optimizer
+        return (given, []) if "step" in self._file.functions else (optimizer, schedulers)
 
     @property
     def names_of_inputs(self) -> dict[str, str]:
@@ -156,8 +185,10 @@ class TorchProgram(ImportedProgram):
         setattr(module, own, turn(value))  # type: ignore[no-untyped-call]
         return True
 
-    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
-        super().feed(inputs, targets, target=target)
+    def feed(
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str, more: Arrays | None = None
+    ) -> None:
+        super().feed(inputs, targets, target=target, more=more)
         lazy = nn.modules.lazy.LazyModuleMixin
         if any(isinstance(one, lazy) and one.has_uninitialized_params() for one in self._model.modules()):
             self.forward(inputs, force={})
@@ -185,7 +216,7 @@ class TorchProgram(ImportedProgram):
             if isinstance(self._given, nn.Module):
                 outputs = self._outputs(given)
             else:
-                outputs = self._step(self._new_optimizer(), given)
+                outputs = self._step(self._new_optimizer()[0], given)
         for name, output in outputs.items():
             recorder.found.add(
                 Call(path=None, kind=f"{OUTPUTS}{'.' if name else ''}{name}", line=None),
@@ -207,7 +238,7 @@ class TorchProgram(ImportedProgram):
 
     def _step(self, optimizer: Any, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Run the user's step on the batch; return its losses by name."""
-        batch = dict(given)
+        batch = {**given, **{name: self._tensor(array) for name, array in self._more.items()}}
         if self._targets is not None:
             batch[self._target] = self._tensor(self._targets)
         return self._losses(self._file.call("step", self._given, optimizer, batch))
@@ -242,8 +273,9 @@ class TorchProgram(ImportedProgram):
         }
 
     def _loss(self, outputs: dict[str, torch.Tensor], targets: NDArray[Any] | None) -> torch.Tensor:
-        whole = next(iter(outputs.values())) if len(outputs) == 1 else outputs
-        value = self._file.call("loss", whole, None if targets is None else self._tensor(targets))
+        value = self._file.call(
+            "loss", as_returned(outputs), None if targets is None else self._tensor(targets)
+        )
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise ProgramError(
@@ -268,14 +300,20 @@ class TorchProgram(ImportedProgram):
 
     def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:
         with self._kept(), Steps(self._held, common=common).watching():
-            optimizer = self._new_optimizer()
+            optimizer, schedulers = self._new_optimizer()
             for factor in factors:
                 for name, held in self._held():
                     if held.trainable:
                         given = gradients[name] if name in gradients else np.zeros_like(held.read())
                         held.write_gradient(given, factor)
-                self._file.guarded("the optimizer's step", optimizer.step)
+                self._apply(optimizer, schedulers)
             return self.weights()
+
+    def _apply(self, optimizer: Any, schedulers: Sequence[LRScheduler]) -> None:
+        """Step, and change the learning rate for the next step."""
+        self._file.guarded("the optimizer's step", optimizer.step)
+        for one in schedulers:
+            self._file.guarded("the scheduler's step", one.step)
 
     def train(
         self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
@@ -283,7 +321,7 @@ class TorchProgram(ImportedProgram):
         randomness, applying = self._randomness(drops=drops), Steps(self._held, common=common)
         trained = FreeRun()
         with self._kept(), NumpyDraws(randomness), applying.watching():
-            optimizer = self._new_optimizer()
+            optimizer, schedulers = self._new_optimizer()
             self._model.train()
             given = {name: self._tensor(array) for name, array in inputs.items()}
             for _ in range(steps):
@@ -293,12 +331,12 @@ class TorchProgram(ImportedProgram):
                     optimizer.zero_grad()
                     loss = self._loss(self._outputs(given), targets)
                     loss.backward()
-                    self._file.guarded("the optimizer's step", optimizer.step)
+                    self._apply(optimizer, schedulers)
                     losses = {"loss": loss.detach()}
                 trained.add({name: float(one) for name, one in losses.items()})
                 applying.keeps = False
                 randomness.next_step()
-            trained.weights, trained.applied = self.weights(), applying.applied
+            trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
         return trained
 
     def data(self, split: str, *, seed: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import nn
 from likewise.worker.adapters.torch_adapter.imported_weights import (
     Array,
     Held,
+    Known,
     Turn,
     given,
     optional,
@@ -29,18 +29,6 @@ _RECURRENT: Mapping[type, tuple[str, Sequence[int] | None]] = {
 """The kind of each recurrent module, and Keras's order of its gates where that is another."""
 PROJECTIONS = ("query", "key", "value")
 """The parts of an attention that it keeps in one tensor, in this order."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """A module in the common language."""
-
-    kind: str
-    settings: dict[str, Any]
-    held: dict[str, Held] = field(default_factory=dict)
-    enters: Turn = lambda array: array
-    """It turns the module's layout into the common one; `leaves` turns it back."""
-    leaves: Turn = lambda array: array
 
 
 def known(module: nn.Module) -> Known | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,9 +13,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch
-from likewise.worker.adapters.torch_adapter.imported_modules import Known
 from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
+from likewise.worker.adapters.torch_adapter.imported_weights import Known
 from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
@@ -34,6 +34,14 @@ _SILENT = {
     "type",
 }
 """Functions whose outputs say nothing new."""
+
+
+_FUNCTIONAL: Mapping[str, tuple[Sequence[str], str]] = {
+    "linear": (("dense",), "kernel"),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), (("conv", "depthwise_conv"), "kernel")),
+    "embedding": (("embedding",), "embeddings"),
+}
+"""Functions that do a module's work when they are given its weight second: its kinds, and the weight."""
 
 
 class Recorder:
@@ -56,6 +64,13 @@ class Recorder:
         self._force = dict(force)
         self._inside = 0
         self._within: tuple[str, nn.Module] | None = None
+        self._of_weights = {
+            (id(one.held[name].tensors[0][1]), function): path
+            for path, one in table.items()
+            for function, (kind, name) in _FUNCTIONAL.items()
+            if one.kind in kind and name in one.held
+        }
+        """The modules whose weights a function may be given, by the weight and the function."""
         self._entered: list[NDArray[Any] | None] = []
 
     @contextmanager
@@ -134,6 +149,10 @@ class Recorder:
             path, module = self._within
             if isinstance(module, nn.RNNBase):
                 return one_by_one(module, func, args, self._parts_of(path))
+        if not self._inside and len(args) > 1:
+            held = self._of_weights.get((id(args[1]), getattr(func, "__name__", "")))
+            if held is not None:
+                return self._part(held, args[0], lambda entered: func(entered, *args[1:], **kwargs))
         return func(*args, **kwargs)
 
     def _part(
@@ -153,6 +172,8 @@ class Recorder:
 
     def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
         """Record a function's call, unless it is one within a known module."""
+        if isinstance(output, tuple) and output:  # such as the largest numbers, with their places
+            output = output[0]
         if self._inside or self._steps.running or name in _SILENT or not isinstance(output, torch.Tensor):
             return
         if output.dtype == torch.bool or output.dim() == 0:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from likewise.worker.adapters.torch_adapter.imported_weights import Held
-from likewise.worker.port.contract import Arrays, as_json
+from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays, as_json, rounded_rate
 
 _OPTIMIZERS = {
     "SGD": "sgd",
@@ -52,9 +53,46 @@ def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         found["beta_1"], found["beta_2"] = map(float, first["betas"])
     if found.get("weight_decay"):
         found["decay"] = "decoupled" if name == "AdamW" else "coupled"
-    if len(optimizer.param_groups) > 1:
-        found["groups"] = len(optimizer.param_groups)
     return found
+
+
+def of_weights(
+    optimizer: torch.optim.Optimizer, held: Iterable[tuple[str, Held]]
+) -> dict[str, dict[str, Any]]:
+    """Return the learning rate and the decay of each weight, where groups of weights have their own."""
+    groups, named = optimizer.param_groups, list(held)
+    found: dict[str, dict[str, Any]] = {}
+    for own, common in (("lr", "learning_rate"), ("weight_decay", "weight_decay")):
+        if len({group.get(own) for group in groups}) < 2:
+            continue
+        by_tensor = {id(one): float(group[own]) for group in groups for one in group["params"]}
+        found[common] = {
+            name: by_tensor[id(one.tensors[0][1])]
+            for name, one in named
+            if id(one.tensors[0][1]) in by_tensor
+        }
+    return found
+
+
+def unwrapped(given: Any) -> tuple[Any, list[LRScheduler]]:
+    """Return what optimizer(model) did without the schedulers that came beside one optimizer."""
+    several = list(given) if isinstance(given, tuple | list) else [given]
+    schedulers = [one for one in several if isinstance(one, LRScheduler)]
+    rest = [one for one in several if not isinstance(one, LRScheduler)]
+    if not schedulers or len(rest) > 1:
+        return given, []
+    return rest[0] if rest else schedulers[0].optimizer, schedulers
+
+
+def schedule_of(optimizer: torch.optim.Optimizer, schedulers: Sequence[LRScheduler]) -> list[float]:
+    """Return the learning rates of the first updates; those of a scheduler that is stepped after each."""
+    rates = []
+    for _ in range(STEPS_OF_SCHEDULE if schedulers else 0):
+        rates.append(rounded_rate(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        for one in schedulers:
+            one.step()
+    return rates
 
 
 class Steps:
@@ -69,12 +107,15 @@ class Steps:
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
+        self.rates: list[float] = []
+        """The learning rate of each step."""
         self.keeps = True
         self.running = False
         self._held = held
         self._common = common
         self._rests = rests
         self._counts: dict[int, int] = {}
+        self._rates: dict[int, float] = {}
         self._own: list[dict[str, Any]] = []
 
     @contextmanager
@@ -93,6 +134,7 @@ class Steps:
         with torch._C.DisableTorchFunction():
             if self.keeps:
                 self._keep(optimizer)
+            self.rates.append(rounded_rate(optimizer.param_groups[0].get("lr", 0.0)))
             if self._common:
                 self._follow_keras(optimizer)
             if self._rests:
@@ -109,7 +151,9 @@ class Steps:
         )
 
     def _follow_keras(self, optimizer: Any) -> None:
-        """Let the second biases rest, and give an Adam the numbers with which it moves as Keras's does."""
+        """Let the second biases rest, and give an Adam and a momentum the numbers with which they move
+        weights as Keras's do.
+        """
         for _, held in self._held():
             for _, second in held.tensors[1:]:
                 second.grad = None
@@ -119,6 +163,16 @@ class Steps:
         for group in groups:
             if "betas" in group and not group.get("amsgrad"):
                 _follow_keras(group, step)
+            if group.get("momentum") and isinstance(optimizer, torch.optim.SGD):
+                self._keep_pace(optimizer, group)
+
+    def _keep_pace(self, optimizer: torch.optim.SGD, group: dict[str, Any]) -> None:
+        """Scale momentum by the change of the learning rate: Keras's holds steps, PyTorch's gradients."""
+        for one in group["params"]:
+            buffer = optimizer.state.get(one, {}).get("momentum_buffer")
+            if buffer is not None and group["lr"]:
+                buffer.mul_(self._rates.get(id(one), group["lr"]) / group["lr"])
+            self._rates[id(one)] = group["lr"]
 
     def _after(self, optimizer: Any, _: Any, __: Any) -> None:
         self.running = False

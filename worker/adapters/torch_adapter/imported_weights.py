@@ -1,9 +1,9 @@
-"""PyTorch's tensors as weights in the common language of `worker.port.contract`."""
+"""PyTorch's tensors as weights in the common language of `worker.port.contract`, and what holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from likewise.worker.port.contract import Slot
+from likewise.worker.port.contract import OWN, Slot
 
 Array = NDArray[Any]
 Turn = Callable[[Array], Array]
@@ -70,6 +70,38 @@ class Held:
             shape=tuple(self.read().shape),
             trainable=self.trainable,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A module in the common language."""
+
+    kind: str
+    settings: dict[str, Any]
+    held: dict[str, Held] = field(default_factory=dict)
+    enters: Turn = lambda array: array
+    """It turns the module's layout into the common one; `leaves` turns it back."""
+    leaves: Turn = lambda array: array
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """Return the tensors of its weights."""
+        return [tensor for held in self.held.values() for _, tensor in held.tensors]
+
+    def without(self, tied: Set[int]) -> Known | None:
+        """Return the module without the weights that another one before it holds, by their ids.
+
+        Of one that has no weight left nothing remains: its call is that of a function. What is left of
+        another, such as the bias of a tied layer, is a weight of its own.
+        """
+        rest = {
+            name: held
+            for name, held in self.held.items()
+            if not any(id(tensor) in tied for _, tensor in held.tensors)
+        }
+        if len(rest) == len(self.held):
+            return self
+        return replace(self, kind=OWN, settings={}, held=rest) if rest else None
 
 
 def plain(name: str, tensor: torch.Tensor, *, rows: Rows = ...) -> Held:

@@ -1,0 +1,84 @@
+"""The samples and targets of each pair of programs, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from likewise.producer.port.hosted import Batch
+
+
+class Draws:
+    """Draws arrays by their shape, with the samples first."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return self._random.normal(size=shape)
+
+    def below(self, limit: int, *shape: int) -> np.ndarray:
+        return self._random.integers(0, limit, shape)
+
+
+def _transformer(draw: Draws) -> Batch:
+    tokens = draw.below(20, 5, 6)
+    there = np.arange(6) < 3 + draw.below(4, 5)[:, None]
+    return Batch({"token_ids": tokens, "padding_mask": there}, draw.below(3, 5))
+
+
+def _masked(draw: Draws) -> Batch:
+    words = 1 + draw.below(14, 5, 6)
+    lengths = np.array([6, 4, 3, 5, 2])
+    return Batch({"words": np.where(np.arange(6) < lengths[:, None], words, 0)}, draw.below(3, 5))
+
+
+def _policy(draw: Draws) -> Batch:
+    rewards = draw.normal(6)
+    return Batch({"state": draw.normal(6, 4), "action": draw.below(3, 6), "reward": rewards}, None)
+
+
+BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
+    "mlp": lambda draw: Batch({"x": draw.normal(6, 12)}, draw.below(3, 6)),
+    "conv": lambda draw: Batch({"x": draw.normal(5, 8, 8, 2)}, draw.below(3, 5)),
+    "residual": lambda draw: Batch({"x": draw.normal(5, 6, 6, 4)}, draw.below(3, 5)),
+    "lstm": lambda draw: Batch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
+    "stacked": lambda draw: Batch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
+    "attention": lambda draw: Batch({"x": draw.normal(4, 5, 8)}, draw.normal(4, 2)),
+    "dropouts": lambda draw: Batch({"x": draw.normal(7, 6, 6, 2)}, draw.normal(7, 2)),
+    "gan": lambda draw: Batch({"x": np.tanh(draw.normal(8, 6))}, None),
+    "pictures": lambda draw: Batch({"x": draw.normal(8, 5, 5, 3)}, draw.below(4, 8)),
+    "autoencoder": lambda draw: Batch({"x": draw.normal(3, 8, 8, 1)}, draw.normal(3, 8, 8, 1)),
+    "separable": lambda draw: Batch({"x": draw.normal(5, 8, 8, 3)}, draw.below(4, 5)),
+    "transformer": _transformer,
+    "gru": lambda draw: Batch({"x": draw.below(30, 6, 8)}, draw.below(2, 6)),
+    "masked": _masked,
+    "locked": lambda draw: Batch({"x": draw.normal(6, 7, 7, 3)}, draw.below(2, 6)),
+    "averaged": lambda draw: Batch({"x": draw.normal(6, 5)}, draw.normal(6, 2)),
+    "accumulate": lambda draw: Batch({"x": draw.normal(8, 6)}, draw.below(3, 8)),
+    "tied": lambda draw: Batch({"x": draw.below(12, 4, 6)}, draw.below(12, 4, 6)),
+    "offers": lambda draw: Batch({"customer": draw.normal(6, 4), "shop": draw.below(9, 6)}, draw.normal(6)),
+    "decoder": lambda draw: Batch({"x": draw.normal(4, 5)}, draw.normal(4, 12, 12, 2)),
+    "grouped": lambda draw: Batch({"x": draw.normal(5, 6, 6, 4)}, draw.normal(5, 2)),
+    "schedule": lambda draw: Batch({"x": draw.normal(6, 5)}, draw.normal(6, 1)),
+    "clipped": lambda draw: Batch({"x": draw.normal(5, 9, 3)}, draw.normal(5)),
+    "vae": lambda draw: Batch({"x": draw.normal(6, 10)}, draw.below(2, 6, 10).astype(float)),
+    "siamese": lambda draw: Batch(
+        {"left": draw.normal(6, 6), "right": draw.normal(6, 6)}, draw.below(2, 6).astype(float)
+    ),
+    "unet": lambda draw: Batch({"x": draw.normal(3, 8, 8, 1)}, draw.below(2, 3, 8, 8, 1).astype(float)),
+    "crossing": lambda draw: Batch(
+        {"source": draw.normal(4, 5, 8), "target": draw.normal(4, 4, 8)}, draw.below(7, 4, 4)
+    ),
+    "functional": lambda draw: Batch({"x": draw.normal(5, 10, 3)}, draw.normal(5, 2)),
+    "causal": lambda draw: Batch({"x": draw.normal(4, 12, 2)}, draw.normal(4, 12)),
+    "squeeze": lambda draw: Batch({"x": draw.normal(5, 9, 9, 2)}, draw.below(3, 5)),
+    "decay": lambda draw: Batch({"x": draw.normal(6, 6)}, draw.normal(6, 2)),
+    "policy": _policy,
+}
+
+
+def batch_for(name: str) -> Batch:
+    """Draw the batch of one pair."""
+    return BATCHES[name](Draws())
