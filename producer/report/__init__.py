@@ -27,7 +27,10 @@ FORMATS = {
     "json": "likewise.producer.report.document:write_json",
     "html": "likewise.producer.report.page:write_html",
     "md": "likewise.producer.report.markdown:write_markdown",
+    "comment": "likewise.producer.report.markdown:write_comment",
     "csv": "likewise.producer.report.spreadsheet:write_csv",
+    "parquet": "likewise.producer.report.spreadsheet:write_parquet",
+    "xml": "likewise.producer.report.junit:write_junit",
     "svg": "likewise.producer.report.picture:write_svg",
     "png": "likewise.producer.report.picture:write_png",
 }
@@ -35,9 +38,9 @@ FORMATS = {
 MARK = "Written by Likewise"
 """What files say of where they come from, in a place that no reader sees."""
 _MARKS = (MARK.encode(), b"table,row,side,seed,value,text", b'"schema_version"', b'"experiment_id"')
-BINARY = ("png",)
+BINARY = ("png", "parquet")
 """The formats that are no text."""
-FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)
+FILE_FORMATS = tuple(name for name in FORMATS if name not in (TERMINAL, "comment"))
 """The formats of files, which are chosen by their endings."""
 
 
@@ -71,7 +74,7 @@ def _ours(path: Path) -> bool:
     """Return whether a file is a report, which may be written anew; an empty one may, too."""
     with suppress(OSError), path.open("rb") as file:
         begin = file.read(4_000)
-        file.seek(max(0, path.stat().st_size - 200))
+        file.seek(max(0, path.stat().st_size - 4_000))
         return not begin or any(mark in begin + file.read() for mark in _MARKS)
     return True  # whoever writes it says why it cannot
 

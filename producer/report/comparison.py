@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -18,7 +18,7 @@ from likewise.producer.display import both, count, gap, number, printable, spark
 from likewise.producer.report import comparison_tables as rows
 from likewise.producer.report.comparison_gaps import divergence, gaps, stages, tests
 from likewise.producer.report.comparison_json import to_document
-from likewise.producer.report.document import Document, Table, Value, bullets
+from likewise.producer.report.document import Check, Document, Table, Value, bullets
 from likewise.producer.verdict.models import Comparison, FirstDivergence, Note, SideRuns, Verdict
 from likewise.shared.results.seed_table import SeedRow
 
@@ -85,6 +85,21 @@ class ComparisonDocument(Document):
     def values(self) -> Iterator[Value]:
         """Yield the verdict, every setting that differs, every seed's numbers and the gaps."""
         return _values(self.comparison)
+
+    def checks(self) -> Iterator[Check]:
+        """Yield whether each side was trained, and whether the sides agree."""
+        for run in self.comparison.runs:
+            why = [f"seed {seed.seed}: {seed.failure.message}" for seed in run.seeds if seed.failure]
+            missing = any(seed.status != "succeeded" for seed in run.seeds)
+            state: Literal["error", "passed"] = "error" if missing else "passed"
+            yield Check(name=f"{run.side} is trained", state=state, text="\n".join(why))
+        agrees = self.comparison.verdict == "agree"
+        sides = both(list(self.comparison.sides))
+        yield Check(
+            name=f"{sides} agree",
+            state="passed" if agrees else "failed",
+            text="\n".join([f"verdict: {self.comparison.verdict}", *self.sentences]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""

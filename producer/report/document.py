@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
@@ -44,6 +44,16 @@ class Value:
     seed: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A check is one thing that a document says to hold or not, as continuous integration shows tests."""
+
+    name: str
+    state: Literal["passed", "failed", "error", "skipped"]
+    """`error` where there is nothing to judge, since a training failed."""
+    text: str = ""
+
+
 class Document(ABC):
     """A document is what a command has to say, whatever the format."""
 
@@ -69,6 +79,10 @@ class Document(ABC):
     @abstractmethod
     def values(self) -> Iterable[Value]:
         """Return every value by itself, as a spreadsheet or a data frame wants them."""
+
+    def checks(self) -> Iterable[Check]:
+        """Return what the document says to hold or not; nothing where it judges nothing."""
+        return ()
 
     @abstractmethod
     def to_json(self) -> Any:

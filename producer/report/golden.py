@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, RenderableType
 
 from likewise.producer.display import both, printable
 from likewise.producer.golden import NOW, PINNED, SideSince, Since
 from likewise.producer.report.comparison import ComparisonDocument
-from likewise.producer.report.document import Document, Table, Value, titled_parts
+from likewise.producer.report.document import Check, Document, Table, Value, titled_parts
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("What ran", "How the code is mended")
@@ -85,6 +85,15 @@ class GoldenDocument(Document):
             if one.comparison is not None:
                 for value in ComparisonDocument(comparison=one.comparison).values():
                     yield replace(value, table=f"{one.side}.{value.table}")
+
+    def checks(self) -> Iterator[Check]:
+        """Yield for each side that was pinned whether it gives the same, beyond rounding."""
+        for one in self.since.sides:
+            reasons = one.comparison.reasons if one.comparison is not None else ()
+            state: Literal["failed", "passed"] = "passed" if one.verdict == "agree" else "failed"
+            yield Check(name=f"{one.side} as pinned", state=state, text="\n".join([*one.changed, *reasons]))
+        for side in self.since.missing:
+            yield Check(name=f"{side} as pinned", state="failed", text="It is not there now.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document; each side has the document of a comparison."""

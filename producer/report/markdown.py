@@ -18,9 +18,33 @@ _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<![^\W_])_|_(?![^\W_])")
 """Characters that Markdown would read as more than text; an underscore within a word is none."""
 
 
+_COMMENT = re.compile(r"[<>]|-{2,}")
+"""What would end an HTML comment."""
+
+
 def write_markdown(document: Document, stream: TextIO) -> None:
     """Write the document as Markdown."""
     stream.writelines(f"{line}\n" for line in _lines(document))
+
+
+LONGEST_COMMENT = 60_000
+"""GitHub takes comments of 65,536 letters; a longer document is cut to what says most."""
+
+
+def write_comment(document: Document, stream: TextIO) -> None:
+    """Write the document as a comment for a pull request, or a step's summary: the answer, the rest folded.
+
+    Its first line is a mark that is not shown, by which a workflow finds the comment again to renew it.
+    """
+    name = document.title.partition(":")[0]
+    head = [f"<!-- {MARK}: {_COMMENT.sub(' ', printable(name))} -->", f"### {_line(document.title)}"]
+    head += _sentences(document.sentences)
+    more = [line for line in _lines(document) if not line.startswith("# ")]
+    folded = ["", "<details><summary>Everything</summary>", *more, "", "</details>"]
+    if sum(len(line) + 1 for line in [*head, *folded]) > LONGEST_COMMENT:
+        folded = ["", "What there is besides is too long for a comment."]
+    text = "".join(f"{line}\n" for line in [*head, *folded])
+    stream.write(text if len(text) <= LONGEST_COMMENT else f"{text[:LONGEST_COMMENT]} …\n")
 
 
 def _lines(document: Document) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -13,7 +13,7 @@ from rich.text import Text
 from likewise.producer.console import TEXT_WIDTH, bullet
 from likewise.producer.display import MISSING, both, count, gap, printable
 from likewise.producer.port.models import PortCheck, PortFinding, WeightRow
-from likewise.producer.report.document import Document, Table, Value, bullets, text_table
+from likewise.producer.report.document import Check, Document, Table, Value, bullets, text_table
 
 _MARKS = {"holds": "✓", "fails": "✗", "skipped": "–"}
 _NAMED = 3
@@ -101,6 +101,16 @@ class PortDocument(Document):
         for row in self.check.mapping:
             for label, name in row.names.items():
                 yield Value(table="mapping", row=name, side=label, value=row.status)
+
+    def checks(self) -> Iterator[Check]:
+        """Yield each rung."""
+        states: dict[str, Literal["passed", "failed", "skipped"]] = {
+            "holds": "passed",
+            "fails": "failed",
+            "skipped": "skipped",
+        }
+        for rung in self.check.rungs:
+            yield Check(name=rung.name, state=states[rung.status], text=rung.text)
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""

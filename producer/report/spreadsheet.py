@@ -1,4 +1,4 @@
-"""Any document as CSV in long form: one value a line, for a spreadsheet or a data frame.
+"""Any document as CSV or Parquet in long form: one value a line, for a spreadsheet or a data frame.
 
 The columns are `table`, `row`, `side`, `seed`, `value` and `text`. A number stands in `value` with every
 digit, anything else in `text`, so that `value` is a column of numbers throughout. Lines and quotes are those
@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from likewise.producer.display import printable
+from likewise.producer.report import MARK
 from likewise.producer.report.document import Document, Value
 
 COLUMNS = ("table", "row", "side", "seed", "value", "text")
@@ -25,6 +26,28 @@ def write_csv(document: Document, stream: TextIO) -> None:
     lines = csv.writer(stream, lineterminator="\r\n")
     lines.writerow(COLUMNS)
     lines.writerows(map(_line, document.values()))
+
+
+def write_parquet(document: Document, stream: BinaryIO) -> None:
+    """Write the same values and columns as Parquet, in which a text is never taken for a formula."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        (
+            one.table,
+            one.row,
+            one.side,
+            one.seed,
+            float(one.value) if is_number(one.value) else None,
+            None if is_number(one.value) or one.value is None else _words(one.value),
+        )
+        for one in document.values()
+    ]
+    kinds = (pa.string(), pa.string(), pa.string(), pa.int64(), pa.float64(), pa.string())
+    schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)), metadata={"about": MARK})
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in COLUMNS]
+    pq.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema), stream)
 
 
 def _line(one: Value) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from likewise.producer.display import count, printable
-from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.document import Check, Document, Table, Value
 
 _SIGNS = {"holds": ("✔", "green"), "fails": ("✘", "red"), "noted": ("·", "dim")}
 
@@ -84,6 +84,12 @@ class VerificationDocument(Document):
         """Yield whether each claim holds."""
         for claim in self.verification.claims:
             yield Value(table="claims", row=claim.name, side=claim.side, value=claim.state)
+
+    def checks(self) -> Iterator[Check]:
+        """Yield each claim; what is only noted passes."""
+        for claim in self.verification.claims:
+            state: Literal["failed", "passed"] = "failed" if claim.state == "fails" else "passed"
+            yield Check(name=_what(claim), state=state, text=claim.text)
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
