@@ -109,7 +109,8 @@ class FittedFeatures:
     @property
     def fitted(self) -> tuple[FittedColumn, ...]:
         """Return what was fitted to the columns that are not features as they are."""
-        return tuple(column.fitted for column in self.columns if not column.is_plain)
+        every = {column.name: column.fitted for column in self.columns if not column.is_plain}
+        return tuple(every.values())
 
     @property
     def is_plain(self) -> bool:

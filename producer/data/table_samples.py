@@ -148,9 +148,9 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
     weights = data.sample_weights
     splits = data.split.columns
     declared = None if data.features is None else features_declared(data)
-    named: dict[str, list[str]] = {
+    named: dict[str, Sequence[str]] = {
         "data.target": targets,
-        "data.features": [] if declared is None else declared,
+        **_features_by_field(data),
         "data.drop": list(data.drop),
         "data.sample_weights": [] if weights is None else [weights],
         **{f"data.split.{field}": [name] for field, name in splits.items()},
@@ -168,7 +168,7 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
             seen.add(name)
     taken = {*targets, *data.drop, *named["data.sample_weights"], *splits.values()}
     chosen = [name for name in columns if name not in taken] if declared is None else declared
-    _refuse_two_uses(named)
+    _refuse_two_uses({**named, "data.features": declared or []})
     if not chosen:
         raise DataError(f"data.features: {place} has no column besides the target")
     used = taken | set(chosen)
@@ -187,6 +187,13 @@ def features_declared(data: TableData) -> list[str]:
     declared = data.features or ()
     every = declared.values() if isinstance(declared, Mapping) else [declared]
     return [name for names in every for name in names]
+
+
+def _features_by_field(data: TableData) -> dict[str, Sequence[str]]:
+    """Return the columns that `features` names, of each input by itself: two inputs may share a column."""
+    if isinstance(data.features, Mapping):
+        return {f"data.features.{name}": columns for name, columns in data.features.items()}
+    return {"data.features": data.features or ()}
 
 
 def _by_column(data: TableData, field: str) -> list[str]:
@@ -215,14 +222,14 @@ def _refuse_two_uses(fields: Mapping[str, Sequence[str]]) -> None:
 def _check_columns(table: DataTable, roles: Roles, data: TableData, place: str) -> None:
     """Refuse columns that cannot become numbers as the job stands; each is told, up to five."""
     wrong = []
-    for name in roles.features:
+    for name in dict.fromkeys(roles.features):
         column = table.columns[name]
         if column.kind == "text" and use_of(column, data) is None:
             wrong.append(_not_a_number(table, name))
         else:
             wrong += problems_of(column, data)
     if wrong:
-        texts = [name for name in roles.features if table.columns[name].kind == "text"]
+        texts = [name for name in dict.fromkeys(roles.features) if table.columns[name].kind == "text"]
         formats = [number_format_of(table.columns[name].words) for name in texts]
         raise DataError(_several(place, wrong, _hint(formats, texts)))
 

@@ -88,6 +88,20 @@ def test_columns_of_a_table_are_shared_out_among_inputs(prepare: Prepare, tmp_pa
     np.testing.assert_allclose(data.train.x[:, 3], np.sqrt(1.5) * np.array([-1, 1, 0]))
 
 
+def test_a_column_of_a_table_may_go_to_two_inputs(prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("kind,size,price\nA,1,1\nB,2,2\nA,3,3\n")
+    section = {
+        "type": "csv", "path": "a.csv", "target": "price", "categories": "one_hot",
+        "features": {"wide": ["kind", "size"], "deep": ["size", "kind"]},
+    }  # fmt: skip
+    rows = [{"kind": "B", "size": 5}]
+    data = prepare(data=section, model=two_inputs(wide=3, deep=3), predict=rows).runs["torch"].data
+
+    assert data.train.x.tolist() == [[1, 0, 1, 1, 1, 0], [0, 1, 2, 2, 0, 1], [1, 0, 3, 3, 1, 0]]
+    assert data.predict.tolist() == [[0, 1, 5, 5, 0, 1]]
+    assert [column.name for column in data.columns] == ["kind"]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
