@@ -14,7 +14,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, gathering, held, initializers, layers, losses, synonyms, training
+from likewise.producer.wording import (
+    data,
+    gathering,
+    held,
+    initializers,
+    layers,
+    losses,
+    outputs,
+    synonyms,
+    training,
+)
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -44,7 +54,9 @@ class Rule:
     of_numbers: bool = False
     """Whether it changes numbers that stay in the job."""
     of_one_loss: bool = False
-    """Whether it is about the loss of an only output; it is not tried where there are several."""
+    """Whether it is about the loss of an only output."""
+    of_several: Callable[[Form, Form], Forms | None] | None = None
+    """The same of each of several outputs; where there is none, it is not tried where there are several."""
     of_layers: bool = False
     """Whether it changes how many layers there are, so that a path names another layer afterwards."""
     may_leave: str | None = None
@@ -76,13 +88,22 @@ RULES = (
         of_one_loss=True,
     ),
     Rule(
-        says="a focal loss whose gamma is 0 is the cross-entropy", apply=losses.plain_focal, of_one_loss=True
+        says="a focal loss whose gamma is 0 is the cross-entropy",
+        apply=losses.plain_focal,
+        of_one_loss=True,
+        of_several=outputs.of_each(losses.plain_focal),
     ),
-    Rule(says="Tversky's loss of two halves is Dice", apply=losses.dice_is_tversky, of_one_loss=True),
+    Rule(
+        says="Tversky's loss of two halves is Dice",
+        apply=losses.dice_is_tversky,
+        of_one_loss=True,
+        of_several=outputs.of_each(losses.dice_is_tversky),
+    ),
     Rule(
         says="alpha weighs no class",
         apply=training.idle("loss.alpha", losses.balances_nothing),
         of_one_loss=True,
+        of_several=outputs.of_each(training.idle("loss.alpha", losses.balances_nothing)),
     ),
     Rule(says="a hinge's targets are 0 and 1, or −1 and 1", apply=data.signed_targets, of_one_loss=True),
     Rule(
@@ -95,6 +116,7 @@ RULES = (
         "logits",
         apply=training.head,
         of_one_loss=True,
+        of_several=outputs.heads,
         sets_scale=True,
         except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
         of_layers=True,
@@ -170,6 +192,7 @@ RULES = (
         says="no mean is taken of weighted elements",
         apply=training.idle("loss.weighting", training.weighs_nothing),
         of_one_loss=True,
+        of_several=outputs.of_each(training.idle("loss.weighting", training.weighs_nothing)),
     ),
     Rule(
         says="no target is the class that is ignored",
@@ -273,7 +296,8 @@ class Wording:
     @property
     def scale(self) -> str | None:
         """The sentence on what outputs are compared as; None where that is as they are."""
-        scales = {self.reference.reading.scale, self.other.reading.scale}
+        readings = self.reference.reading, self.other.reading
+        scales = {scale for one in readings for scale in (one.scale, *(each for _, each in one.scales))}
         return next((SCALES[one] for one in scales if one in SCALES), None)
 
 
@@ -284,11 +308,16 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
     before = _differences(names, forms)
     several = any(job.model.outputs is not None for job in jobs)
     for rule in RULES if before else ():
-        if several and rule.of_one_loss:
+        apply = rule.of_several if several and rule.of_one_loss else rule.apply
+        if apply is None:
             continue
         try:
-            changed = rule.apply(*forms)
-        except (ValidationError, LikewiseError):  # no such job, or the data of an old experiment are gone
+            changed = apply(*forms)
+        except (
+            ValidationError,
+            LikewiseError,
+            LookupError,
+        ):  # no such job, or the data of an old experiment are gone
             continue
         if changed is None:
             continue

@@ -83,6 +83,8 @@ class Translation:
 
     scale: Scale = "as they are"
     """What becomes of outputs and predictions, over their last axis."""
+    scales: tuple[tuple[tuple[int, int], Scale], ...] = ()
+    """What becomes of the numbers of some of several outputs: where they begin and end, and their scale."""
     loss_shift: float = 0.0
     loss_factor: float = 1.0
     """A reported loss is read as (loss + loss_shift)·loss_factor."""
@@ -91,18 +93,13 @@ class Translation:
 
     def outputs(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return outputs or predictions (…, outputs) on the scale."""
-        if self.scale == "as they are":
+        if self.scale != "as they are":
+            return _on_scale(array, self.scale)
+        if not self.scales:
             return array
-        o = array.astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.scale == "sigmoid":
-                e = np.exp(-np.abs(o))
-                read: Float64 = np.where(o >= 0, 1.0, e) / (1.0 + e)
-            elif self.scale == "softmax":
-                e = np.exp(o - o.max(axis=-1, keepdims=True))
-                read = e / e.sum(axis=-1, keepdims=True)
-            else:
-                read = o - o.mean(axis=-1, keepdims=True)
+        read = array.astype(np.float64)
+        for (begin, end), scale in self.scales:
+            read[..., begin:end] = _on_scale(array[..., begin:end], scale)
         return read
 
     def losses(self, curves: Float64) -> Float64:
@@ -117,6 +114,20 @@ class Translation:
         for change in self.changes:
             read = change.apply(read)
         return read
+
+
+def _on_scale(array: NDArray[Any], scale: Scale) -> Float64:
+    o = array.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if scale == "sigmoid":
+            e = np.exp(-np.abs(o))
+            read: Float64 = np.where(o >= 0, 1.0, e) / (1.0 + e)
+        elif scale == "softmax":
+            e = np.exp(o - o.max(axis=-1, keepdims=True))
+            read = e / e.sum(axis=-1, keepdims=True)
+        else:
+            read = o - o.mean(axis=-1, keepdims=True)
+    return read
 
 
 AS_IT_IS = Translation()
