@@ -48,7 +48,7 @@ from likewise.worker.training.seed_record import SeedRecord, finite_count
 EVALUATED = ("train", "validation", "test", "predict")
 """What outputs are computed for; the order belongs to the address of masks."""
 _ROWS_AT_ONCE = 4_096
-_BYTES_ALONE, _BYTES_TOGETHER = 8 * 2**20, 32 * 2**20
+_BYTES_ALONE, _BYTES_TOGETHER = 16 * 2**20, 32 * 2**20
 """The most samples, and the most bytes that they take in the layers, when outputs are computed: of a member
 alone, and of many together. Larger sets are taken in chunks, so that memory stays bounded; that also keeps
 them in the processor's cache."""

@@ -56,12 +56,13 @@ class Convolved(nn.Module):  # type: ignore[misc]
             layer.filters,
             layer.window,
             stride=layer.steps,
+            padding=_on_both_sides(layer.sides(shape)),
             dilation=by_axis(layer.dilation, layer.axes),
             groups=layer.groups,
             bias=layer.use_bias,
             **where,
         )
-        self._padding = _last_first(layer.sides(shape))
+        self._padding = _uneven(layer.sides(shape))
         self._activation = activation_function(layer.activation)
         self.stored = affine_stored(self.convolution, *_channels_first(layer.axes))
 
@@ -86,12 +87,13 @@ class ConvolvedByChannel(nn.Module):  # type: ignore[misc]
             channels * layer.depth_multiplier,
             layer.window,
             stride=layer.steps,
+            padding=_on_both_sides(layer.sides(shape)),
             dilation=by_axis(layer.dilation, axes),
             groups=channels,
             bias=layer.use_bias and not separable,
             **where,
         )
-        self._padding = _last_first(layer.sides(shape))
+        self._padding = _uneven(layer.sides(shape))
         self._activation = activation_function(layer.activation)
         # Keras's (…, channels, multiplier) is PyTorch's (channels·multiplier, 1, …)
         kernel = Stored(
@@ -247,6 +249,17 @@ class GlobalPool(nn.Module):  # type: ignore[misc]
 
 def _bordered(x: Tensor, padding: tuple[int, ...], value: float = 0.0) -> Tensor:
     return F.pad(x, padding, value=value) if any(padding) else x
+
+
+def _on_both_sides(sides: Sides) -> tuple[int, ...]:
+    """Return the padding of each axis that PyTorch's convolution adds by itself: as much after as before."""
+    return tuple(min(before, after) for before, after in sides)
+
+
+def _uneven(sides: Sides) -> tuple[int, ...]:
+    """Return what is left of the padding, as F.pad takes it."""
+    even = _on_both_sides(sides)
+    return _last_first(tuple((b - each, a - each) for (b, a), each in zip(sides, even, strict=True)))
 
 
 def _last_first(sides: Sides) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
 from likewise.shared.job.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
@@ -83,8 +84,9 @@ class ByGroup(nn.Module):  # type: ignore[misc]
 
 
 class BatchNormalization(nn.Module):  # type: ignore[misc]
-    """Batch normalization, written out: nn.BatchNorm keeps the unbiased variance and refuses a single value a
-    channel. Every framework starts its statistics alike, so that there are no initializers."""
+    """Batch normalization whose moving statistics move as the job says: nn.BatchNorm keeps the unbiased
+    variance and refuses a single value a channel. Every framework starts its statistics alike, so that there
+    are no initializers."""
 
     def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:  # noqa: ARG002 -- it starts alike
         super().__init__()
@@ -104,25 +106,41 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         """Normalize (…, channels) to the same shape; in training the moving statistics move."""
         if not (training and self._uses_batch):
             return self._scaled(x - self.moving_mean, self.moving_variance)
+        if counted is None and x.numel() > x.shape[-1]:
+            return self._by_pytorch(x)
         axes = tuple(range(x.ndim - 1))
-        if counted is None:
-            mean = x.mean(dim=axes)
-            centred = x - mean
-            variance = (centred * centred).mean(dim=axes)
-            count = x.numel() // x.shape[-1]
-            more = count / max(count - 1, 1)
-        else:
-            each, zero = counted[..., None], torch.zeros_like(x)
-            count = counted.sum().to(x.dtype)
-            mean = torch.where(each, x, zero).sum(dim=axes) / (count + PADDED_EPSILON)
-            centred = x - mean
-            variance = torch.where(each, centred * centred, zero).sum(dim=axes) / (count + PADDED_EPSILON)
-            more = count / (count - 1).clamp(min=1)
-        followed = variance * more if self._unbiased else variance
-        with torch.no_grad():
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, followed)):
-                moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
+        each = torch.ones_like(x, dtype=torch.bool) if counted is None else counted[..., None]
+        spare = 0.0 if counted is None else PADDED_EPSILON
+        zero = torch.zeros_like(x)
+        count = each[..., :1].sum().to(x.dtype)
+        mean = torch.where(each, x, zero).sum(dim=axes) / (count + spare)
+        centred = x - mean
+        variance = torch.where(each, centred * centred, zero).sum(dim=axes) / (count + spare)
+        self._follow(mean, variance * (count / (count - 1).clamp(min=1)) if self._unbiased else variance)
         return self._scaled(centred, variance)
+
+    def _by_pytorch(self, x: Tensor) -> Tensor:
+        """Normalize by PyTorch's own operation; moving statistics that forget are those of the batch."""
+        mean, unbiased = torch.zeros_like(self.moving_mean), torch.zeros_like(self.moving_variance)
+        plane = x.unsqueeze(1) if x.ndim == 3 else x  # PyTorch reads planes in their order in memory
+        normalized = F.batch_norm(
+            plane.movedim(-1, 1),
+            mean,
+            unbiased,
+            self.gamma,
+            self.beta,
+            training=True,
+            momentum=1.0,
+            eps=self._epsilon,
+        )
+        count = x.numel() // x.shape[-1]
+        self._follow(mean, unbiased if self._unbiased else unbiased * ((count - 1) / count))
+        return normalized.movedim(1, -1).reshape(x.shape)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        with torch.no_grad():
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
 
     def _scaled(self, centred: Tensor, variance: Tensor) -> Tensor:
         return centred * ((variance + self._epsilon).rsqrt() * self.gamma) + self.beta
