@@ -286,8 +286,8 @@ def of_segment(
     after = next((one for one in pairing.mapping.pairs if one.reference.path == end), None)
     ends = (None, None) if after is None else (after.reference, after.other)
     places = [
-        pairing.line_of_call(side, ending) if call is None else call.line
-        for side, call, ending in zip(sides, calls, ends, strict=True)
+        pairing.line_of_call(side, ending) if call is None else (made and made.line) or call.line
+        for side, call, made, ending in zip(sides, calls, seen, ends, strict=True)
     ]
     settings = differences(seen[0].settings, seen[1].settings) if seen[0] and seen[1] else []
     first = calls[0]

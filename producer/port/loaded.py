@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from likewise.producer.display import gap
 from likewise.producer.port.hosted import relative_difference
 
 Array = NDArray[Any]
+_LEAST_SIZE = 8
+_FARTHEST = 2
+"""Pictures are shifted by so many whole pixels at most."""
+_ALIKE = 0.9
+_LEAST_ALIKE = 0.5
+"""Pictures that are less correlated are not the same ones."""
+_EXPLAINED = 0.7
+"""A displacement is told where it explains this share of what pictures differ by."""
 SAME = 1e-5
 """Samples this near, relative to the largest number, are the same: loaders work in float32."""
 
@@ -98,12 +107,54 @@ def tell_values(told: LoaderComparison, name: str, one: Array, two: Array, label
     with np.errstate(all="ignore"):
         alike = float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
     apart = relative_difference(one, two)
-    why = "the samples are other ones, or in another order"
-    if alike > 0.9:
+    setting, why = "values", "the samples are other ones, or in another order"
+    if alike > _ALIKE:
         why = "nearly the same, as where pictures are resized, cropped or compressed by another rule"
+    if alike > _LEAST_ALIKE:
+        setting, why = displacement(one, two) or (setting, why)
     told.found(
         f"data.{name}",
-        "values",
+        setting,
         f"{name} is {gap(apart)} apart (correlation {alike:.3f}): {why}",
         apart=apart,
+    )
+
+
+def displacement(one: Array, two: Array) -> tuple[str, str] | None:
+    """Return the setting, and in words how pictures are displaced against each other, where that is what they
+    differ by: from their middle outwards, as other corners do, or all in one direction.
+
+    What differs is fitted by the pictures' slopes, times the place from the middle and by themselves, once
+    whole pixels are shifted.
+    """
+    if one.ndim != 4 or min(one.shape[1:3]) < _LEAST_SIZE:
+        return None
+    inner = (slice(None), *[slice(_FARTHEST, -_FARTHEST)] * 2)
+    whole = min(
+        product(range(-_FARTHEST, _FARTHEST + 1), repeat=2),
+        key=lambda by: float(np.square(np.roll(two, by, (1, 2)) - one)[inner].sum()),
+    )
+    differs = (np.roll(two, whole, (1, 2)) - one)[inner].ravel()
+    slopes = [np.gradient(one, axis=axis) for axis in (1, 2)]
+    middles = [(size - 1) / 2 for size in one.shape[1:3]]
+    places = [
+        (np.arange(size) - middle).reshape(shape)
+        for size, middle, shape in zip(one.shape[1:3], middles, ((1, -1, 1, 1), (1, 1, -1, 1)), strict=True)
+    ]
+    columns = [slope * place for slope, place in zip(slopes, places, strict=True)] + slopes
+    terms = np.stack([column[inner].ravel() for column in columns], axis=1)
+    found, *_ = np.linalg.lstsq(terms, differs, rcond=None)
+    left = float(np.square(differs - terms @ found).sum())
+    if left > (1 - _EXPLAINED) * float(np.square((two - one)[inner]).sum()):
+        return None
+    outwards = max(abs(float(part)) * middle for part, middle in zip(found[:2], middles, strict=True))
+    down, across = (abs(float(part) - by) for part, by in zip(found[2:], whole, strict=True))
+    if outwards > max(down, across):
+        return "corners", (
+            f"one is stretched about its middle by {outwards:.2g} pixels at the edges, as where a resize "
+            "aligns the corners and the other does not"
+        )
+    return "shift", (
+        f"one is shifted by {down:.2g} pixels down and {across:.2g} across, as where a resize or a crop "
+        "begins at the corner of a pixel and the other at its middle"
     )

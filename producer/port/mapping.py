@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import SequenceMatcher
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ LEAST_ALIKE = 0.7
 architectures.
 """
 _GAP = -0.6
+_MOST_WEIGHTS = 5
+"""The weights of a module of the user's own with more of them are not exchanged."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ class Pair:
     other: Seen
     order: NDArray[np.int64] | None = field(default=None, compare=False)
     renamed: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The other's name of a weight, where modules of two kinds are paired by their only weights."""
+    """The other's name of a weight, where modules are paired by the shapes of their weights alone."""
+    turned: frozenset[str] = field(default=frozenset(), compare=False)
+    """Which of these weights have their two axes exchanged, by the reference's names."""
 
     def others(self, name: str) -> str:
         """Return the other side's name of a weight of the reference."""
@@ -118,12 +123,14 @@ class Pair:
     def weight(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a weight of the reference, or its gradient, as the other side has it."""
         if self.renamed:
+            array = array.T if name in self.turned else array
             return array.reshape(self.other.shape(self.others(name)) or ())
         return array[self.order] if self.order is not None and name == "kernel" else array
 
     def back(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a weight of the other side as the reference has it."""
         if self.renamed:
+            array = array.T if name in self.turned else array
             return array.reshape(self.reference.shape(name) or ())
         if self.order is None or name != "kernel":
             return array
@@ -160,6 +167,11 @@ class WeightMapping:
                 replace(one, order=order) if one.reference.path == path else one for one in self.pairs
             ),
         )
+
+    def with_pair(self, pair: Pair) -> WeightMapping:
+        """Return the same with one pair of modules paired otherwise."""
+        path = pair.reference.path
+        return replace(self, pairs=tuple(pair if one.reference.path == path else one for one in self.pairs))
 
     def exchanged(self, paths: Sequence[str], others: Sequence[Seen]) -> WeightMapping:
         """Return the same with other counterparts for some modules of the reference; what nothing is paired
@@ -258,7 +270,7 @@ def _crossed(
             if found is None:
                 left.append(one)
                 continue
-            pairs.append(Pair(one, found, renamed=_same_weights(one, found)))
+            pairs.append(_renamed(one, found, _same_weights(one, found)))
         free.remove(found)
     place = {id(one): number for number, one in enumerate(order)}
     pairs.sort(key=lambda pair: place[id(pair.reference)])
@@ -268,9 +280,11 @@ def _crossed(
 def _same_weights(one: Seen, two: Seen) -> dict[str, str]:
     """Return which weights of modules of two kinds may be the same, but for axes of one.
 
-    A module of the user's own may hold what another one does, such as a table of positions; and a dense layer
-    is a convolution of one point.
+    A module of the user's own may hold what another one does, such as a table of positions; two of them may
+    give their weights other names; and a dense layer is a convolution of one point.
     """
+    if one.kind == two.kind == OWN:
+        return _by_shape(one, two)
     if OWN in (one.kind, two.kind) and len(one.slots) == len(two.slots) == 1:
         names = {next(iter(one.slots)): next(iter(two.slots))}
     elif {one.kind, two.kind} == {"dense", "conv"}:
@@ -279,6 +293,54 @@ def _same_weights(one: Seen, two: Seen) -> dict[str, str]:
         return {}
     fits = all(_without_ones(one.shape(name)) == _without_ones(two.shape(own)) for name, own in names.items())
     return names if fits else {}
+
+
+def _renamed(one: Seen, two: Seen, names: Mapping[str, str]) -> Pair:
+    """Return a pair of modules by the names of their weights; oblong ones may have their axes exchanged."""
+    turned = {
+        mine
+        for mine, theirs in names.items()
+        if one.shape(mine) != two.shape(theirs) and (one.shape(mine) or ())[::-1] == two.shape(theirs)
+    }
+    return Pair(one, two, renamed=names, turned=frozenset(turned))
+
+
+def _by_shape(one: Seen, two: Seen) -> dict[str, str]:
+    """Return the weights of two modules by shape, in whatever order of two axes, then by the likeness of
+    their names; none where some have no counterpart.
+    """
+    free, names = list(two.slots), {}
+    if len(free) != len(one.slots):
+        return {}
+    for name in one.slots:
+        fits = [own for own in free if sorted(one.shape(name) or ()) == sorted(two.shape(own) or ())]
+        if not fits:
+            return {}
+        names[name] = max(fits, key=lambda own: SequenceMatcher(None, name, own, autojunk=False).ratio())
+        free.remove(names[name])
+    return names
+
+
+def other_assignments(pair: Pair, most: int) -> list[Pair]:
+    """Return the other ways in which the weights of a renamed pair may be each other's: those of one shape
+    exchanged, and square ones with their axes exchanged. None where there are more than `most`.
+    """
+    names = list(pair.renamed)
+    if len(names) > _MOST_WEIGHTS:
+        return []
+    sizes = {name: sorted(pair.reference.shape(name) or ()) for name in names}
+    found = []
+    for order in permutations(pair.renamed.values()):
+        renamed = dict(zip(names, order, strict=True))
+        if any(sizes[name] != sorted(pair.other.shape(own) or ()) for name, own in renamed.items()):
+            continue
+        made = _renamed(pair.reference, pair.other, renamed)
+        squares = [name for name in names if len(sizes[name]) == 2 and len(set(sizes[name])) == 1]
+        for number in range(len(squares) + 1):
+            found += [
+                replace(made, turned=made.turned | set(turned)) for turned in combinations(squares, number)
+            ]
+    return found if len(found) <= most else []
 
 
 def _without_ones(shape: tuple[int, ...] | None) -> list[int]:

@@ -6,7 +6,7 @@ What is known of both is kept here, for the rungs to ask.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,14 @@ from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces
 from likewise.producer.port.file import LOCK
-from likewise.producer.port.hosted import Arrays, Batch, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.hosted import (
+    Arrays,
+    Batch,
+    DrawSite,
+    Hosted,
+    RecordedCall,
+    relative_difference,
+)
 from likewise.producer.port.mapping import Pair, Seen, align
 from likewise.producer.port.settings import (
     CHANGEABLE,
@@ -103,7 +110,10 @@ class Pairing:
             label: {one["path"]: Seen.of(one) for one in described["modules"]}
             for label, described in self.described.items()
         }
-        self.evaluation_draws = (self.calls.sites, calls.sites)
+        self.evaluation_draws = (
+            self._where_made(reference, self.calls.sites),
+            self._where_made(other, calls.sites),
+        )
         self._called: dict[tuple[str, str], str] = {}
         for side, several in ((reference, self.calls), (other, calls)):
             for call in several:
@@ -209,8 +219,18 @@ class Pairing:
             self.training_fails = str(error)
             return
         orders = [pair.order for pair in self.mapping.pairs if pair.order is not None]
-        self.draws = pair_draws(calls.sites, theirs.sites, orders)
+        sites = self._where_made(self.reference, calls.sites), self._where_made(self.other, theirs.sites)
+        self.draws = pair_draws(*sites, orders)
         self.other.arrange(self.draws.arrangements())
+
+    def _where_made(self, side: Hosted, sites: Sequence[DrawSite]) -> tuple[DrawSite, ...]:
+        """Return the draws with the line of a dropout of a layer being that where the layer is made."""
+        found = []
+        for site in sites:
+            seen = None if site.path is None else self.seen[side.label].get(site.path)
+            made = seen is not None and seen.kind == "dropout" and seen.line
+            found.append(replace(site, line=made) if made else site)
+        return tuple(found)
 
     # ---- settings
 

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from likewise.producer.display import both
 from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
 from likewise.producer.port.hosted import RecordedCall, relative_difference
-from likewise.producer.port.mapping import Pair, Seen, WeightMapping, row_orders
+from likewise.producer.port.mapping import Pair, Seen, WeightMapping, other_assignments, row_orders
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.wiring import by_neighbours
 
 Array = NDArray[Any]
 Signature = tuple[Any, ...]
 _NEAR = 0.01
 """Another order fits where it leaves less than this share of the gap."""
 _MOST_SIBLINGS = 3
+_MOST_ASSIGNMENTS = 64
+_MISFITS_OF_WIRING = 2
+"""Fewer segments that misfit are no exchanged modules, of which each misfits."""
 _MOST_ROUNDS = 12
 _MOST_CHANGED = 32
 """No more pairs are proved by a change, each of which costs a pass of both programs."""
@@ -33,6 +37,8 @@ def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
     _settle_row_orders(pairing)
     _settle_crossed(pairing)
     _settle_siblings(pairing)
+    _settle_wiring(pairing, tell)
+    _settle_own(pairing)
     pairing.changes = _prove_by_change(pairing)
     pairing.finish(tell)
 
@@ -183,6 +189,39 @@ def _try_orders(pairing: Pairing, group: Sequence[Pair]) -> None:
     if pairing.mapping is not kept and _renamed(pairing, paths):
         found = both([pair.other.path for pair in pairing.mapping.pairs if pair.reference.path in paths])
         pairing.note(f"{both(paths)} have equal shapes; values showed that they are {found}, in this order")
+
+
+def _settle_own(pairing: Pairing) -> None:
+    """Find by values which weight is which of two modules of the user's own with other names for them."""
+    for pair in pairing.mapping.pairs:
+        if not pair.renamed or not _failing(pairing):
+            continue
+        best = (pairing.forced.misfits(pairing.tolerance), pairing.mapping, pairing.forced)
+        for other in other_assignments(pair, _MOST_ASSIGNMENTS):
+            pairing.mapping = pairing.mapping.with_pair(other)
+            pairing.force()
+            found = pairing.forced.misfits(pairing.tolerance)
+            if found < best[0]:
+                best = (found, pairing.mapping, pairing.forced)
+            if not found[0]:
+                break
+        _, pairing.mapping, pairing.forced = best
+        pairing.other.load(pairing.loaded())
+
+
+def _settle_wiring(pairing: Pairing, tell: Callable[[str], None]) -> None:
+    """Where modules still misfit, give those of equal shapes the counterpart with the same neighbours."""
+    if pairing.is_large or _failing(pairing) < _MISFITS_OF_WIRING:
+        return
+    tell("mapping: both programs run some times more, to see which module feeds which")
+    kept, misfits = (pairing.mapping, pairing.forced), _failing(pairing)
+    pairing.mapping = by_neighbours(pairing)
+    pairing.force()
+    _settle_crossed(pairing)
+    _settle_siblings(pairing)
+    if _failing(pairing) >= misfits:
+        pairing.mapping, pairing.forced = kept
+        pairing.other.load(pairing.loaded())
 
 
 def _misfits(pairing: Pairing, paths: Sequence[str]) -> tuple[int, int, int]:

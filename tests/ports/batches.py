@@ -74,7 +74,9 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "functional": lambda draw: Batch({"x": draw.normal(5, 10, 3)}, draw.normal(5, 2)),
     "causal": lambda draw: Batch({"x": draw.normal(4, 12, 2)}, draw.normal(4, 12)),
     "squeeze": lambda draw: Batch({"x": draw.normal(5, 9, 9, 2)}, draw.below(3, 5)),
+    "highway": lambda draw: Batch({"x": draw.normal(6, 7)}, draw.normal(6)),
     "decay": lambda draw: Batch({"x": draw.normal(6, 6)}, draw.normal(6, 2)),
+    "inception": lambda draw: Batch({"x": draw.normal(4, 6, 6, 16)}, draw.below(3, 4)),
     "policy": _policy,
 }
 

@@ -130,4 +130,17 @@ FAULTS = [
     Fault("policy", "advantage.detach()", "advantage", "gradients", "critic"),
     Fault("policy", "- 0.01 * entropy", "+ 0.01 * entropy", "gradients", "actor"),
     Fault("policy", "alpha=0.99", "alpha=0.9", "settings", "optimizer.rho", "rho"),
+    Fault("highway", "+ (1 - t) * x", "+ t * x", "forward", "highway"),
+    Fault("highway", "x @ self.w_gate + self.b_gate", "x @ self.w_plain + self.b_gate", "mapping", "highway"),
+    Fault("highway", "torch.relu(x @ self.w_plain)", "torch.tanh(x @ self.w_plain)", "forward", "relu"),
+    Fault("highway", "(taus - 1) * error", "taus * error", "loss", "loss"),
+    Fault("highway", "[0.1, 0.5, 0.9]", "[0.9, 0.5, 0.1]", "loss", "loss"),
+    Fault("inception", "count_include_pad=False", "count_include_pad=True", "forward", "average_pooling2d"),
+    Fault("inception", "single, double, pooled]", "double, single, pooled]", "forward", "concatenate"),
+    Fault(
+        "inception", "self.branch_pool(self.pool(x))", "self.branch_pool(x)", "forward", "average_pooling2d"
+    ),
+    Fault(
+        "inception", "F.relu(self.bn(self.conv(x)))", "self.bn(F.relu(self.conv(x)))", "forward", "lower_one"
+    ),
 ]

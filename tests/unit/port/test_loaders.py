@@ -75,6 +75,37 @@ def test_padding_of_rows_is_named(turn: Callable[[NDArray[Any]], NDArray[Any]], 
     assert {one.setting for one in found} == settings
 
 
+def resized(
+    pictures: NDArray[Any], size: int, source: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[Any]:
+    """Resize square pictures bilinearly; `source` says where a pixel lies in the original."""
+    last = pictures.shape[1] - 1
+    at = np.clip(source(np.arange(size, dtype=float)), 0, last)
+    low = np.minimum(at.astype(int), last - 1)
+    for axis in (1, 2):
+        shape = [1, 1, 1, 1]
+        shape[axis] = size
+        part = (at - low).reshape(shape)
+        pictures = pictures.take(low, axis) * (1 - part) + pictures.take(low + 1, axis) * part
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "words"),
+    [
+        (lambda place: place * 5 / 23, "corners", "aligns the corners"),
+        (lambda place: place * 6 / 24, "shift", "at the corner of a pixel"),
+    ],
+)
+def test_corners_of_a_resize_are_named(
+    source: Callable[[NDArray[Any]], NDArray[Any]], setting: str, words: str
+) -> None:
+    mine = resized(PICTURES, 24, lambda place: (place + 0.5) * 6 / 24 - 0.5)
+    found = compared({"x": mine, **Y}, {"x": resized(PICTURES, 24, source), **Y}).findings
+    assert [one.setting for one in found] == [setting]
+    assert words in found[0].text
+
+
 def test_channels_first_and_columns_of_classes_are_notes() -> None:
     theirs = {"x": PICTURES.transpose(0, 3, 1, 2), "y": np.eye(4)[CLASSES]}
     found = compared({**X, **Y}, theirs)
