@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import PairStep, first_parting, reordered
+from likewise.producer.port.evidence import PairStep, first_parting, reordered, written_over
 from likewise.producer.port.hosted import RecordedCall
 from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, RungName
@@ -298,6 +298,10 @@ def of_segment(
         what = (
             f"{words[0]} of {sides[0].label} and {words[1]} of {sides[1].label} hold the same numbers in "
             "another order"
+        )
+    elif (writer := written_over(*calls, pairing.forced.calls)) is not None:
+        what += (
+            f": {_called(writer)} of {sides[1].label} has written over its input, which is taken here again"
         )
     which = "".join(f"; {one.name} is {told(one.reference)} and {told(one.other)}" for one in settings)
     fix: dict[str, str] = {}

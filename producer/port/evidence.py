@@ -20,6 +20,9 @@ from likewise.producer.port.mapping import Pair, WeightMapping
 
 OUTPUTS = "outputs"
 _MOST_COMPARED = 2_000_000
+_LOOKED_BACK = 8
+"""A call that writes over a tensor is compared with so many calls before it."""
+_WRITTEN = 1e-5
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,34 @@ def reordered(one: RecordedCall | None, two: RecordedCall | None, tolerance: flo
         relative_difference(one.left.transpose(axes), two.left) <= tolerance
         for axes in permutations(range(one.left.ndim))
     )
+
+
+def written_over(
+    first: RecordedCall | None, twin: RecordedCall | None, calls: Sequence[RecordedCall]
+) -> RecordedCall | None:
+    """Return the call that explains what two calls differ by: it wrote over a tensor of the other program,
+    so that the later one took what it had made of it in place of the tensor itself.
+    """
+    if first is None or twin is None:
+        return None
+    apart = [mine - twin.left for mine in _lying(first.left) if mine.shape == twin.left.shape]
+    for place, call in enumerate(calls):
+        if not call.in_place:
+            continue
+        for before in reversed(calls[max(0, place - _LOOKED_BACK) : place]):
+            changes = [one - call.left for one in _lying(before.left) if one.shape == call.left.shape]
+            if any(
+                one.shape == two.shape and np.any(one) and relative_difference(one, two) <= _WRITTEN
+                for one in apart
+                for two in changes
+            ):
+                return call
+    return None
+
+
+def _lying(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return an array as it is, and with its channels first."""
+    return [array, np.moveaxis(array, -1, 1)] if array.ndim > 2 else [array]
 
 
 def _partings(

@@ -29,6 +29,7 @@ class RecordedCall:
         self.kind: str = told["kind"]
         self.line: str | None = told["line"]
         self.zeros: list[list[int]] | None = told["zeros"]
+        self.in_place: bool = told["in_place"]
         self.sites: list[DrawSite] = []
         self.entered = entered
         self.left = left

@@ -66,8 +66,8 @@ def optimizer_differences(
 ) -> list[Difference]:
     """Return the numbers of two optimizers that differ; nothing, zero and no are the same.
 
-    Of one that steps by a rule of the user's only the numbers that both have say something: what it does is
-    seen in its updates.
+    Of one that steps by a rule of the user's only the numbers that both have say something, and none that is
+    nothing, since the rule may have it in itself: what it does is seen in its updates.
     """
     if reference is None or other is None:
         return []
@@ -92,7 +92,9 @@ def optimizer_differences(
             present = first if name in one else second
             if present in _NOTHING:
                 continue
-        if first in _NOTHING and second in _NOTHING:
+        if (first in _NOTHING and second in _NOTHING) or (
+            own_rule and (first in _NOTHING or second in _NOTHING)
+        ):
             continue
         if not _same(first, second):
             found.append(Difference(name, first, second))

@@ -77,6 +77,7 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "highway": lambda draw: Batch({"x": draw.normal(6, 7)}, draw.normal(6)),
     "decay": lambda draw: Batch({"x": draw.normal(6, 6)}, draw.normal(6, 2)),
     "inception": lambda draw: Batch({"x": draw.normal(4, 6, 6, 16)}, draw.below(3, 4)),
+    "preact": lambda draw: Batch({"x": draw.normal(4, 6, 6, 2)}, draw.below(3, 4)),
     "policy": _policy,
 }
 

@@ -73,6 +73,8 @@ class Call:
     line: str | None
     zeros: list[list[int]] | None = None
     """The zeros that a function pads with before and after each spatial axis."""
+    in_place: bool = False
+    """Whether it has written what it gives over what it was given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,7 @@ class Recorder:
         }
         """The modules whose weights a function may be given, by the weight and the function."""
         self._entered: list[NDArray[Any] | None] = []
+        self._versions: list[int] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -98,17 +99,19 @@ class Recorder:
             first = arguments[0]
             forced = self._force.get(path)
             with torch._C.DisableTorchFunction():  # what is done here is not the program's
+                self._versions.append(version_of(first))
                 self._entered.append(one.enters(_array(first)))
                 if forced is not None and forced.input is not None:
                     return (_through(first, one.leaves(forced.input)), *arguments[1:])
             return None
 
-        def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        def after(_: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
             self._inside -= 1
             self._randomness.path = None
+            in_place = version_of(given[0]) != self._versions.pop() and output is given[0]
             first = output[0] if isinstance(output, tuple) else output
             entered = self._entered.pop()
-            call = Call(path=path, kind=one.kind, line=users_line())
+            call = Call(path=path, kind=one.kind, line=users_line(), in_place=in_place)
             forced = self._force.pop(path, None)
             with torch._C.DisableTorchFunction():
                 self.found.add(call, entered=entered, left=one.enters(_array(first)))
@@ -170,7 +173,7 @@ class Recorder:
             self.found.add(call, entered=came, left=one.enters(_array(output)))
             return output if forced.output is None else _through(output, one.leaves(forced.output))
 
-    def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
+    def saw(self, name: str, output: Any, arguments: tuple[Any, ...], *, in_place: bool) -> None:
         """Record a function's call, unless it is one within a known module."""
         if isinstance(output, tuple) and output:  # such as the largest numbers, with their places
             output = output[0]
@@ -184,6 +187,7 @@ class Recorder:
                 kind=name.strip("_"),
                 line=users_line(),
                 zeros=_zeros(arguments) if name == "pad" else None,
+                in_place=in_place,
             ),
             entered=None,
             left=_array(output),
@@ -196,9 +200,18 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]
         self._recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        first = args[0] if args else None
+        version = version_of(first)
         output = self._recorder.run(func, args, kwargs or {})
-        self._recorder.saw(getattr(func, "__name__", "function"), output, args)
+        in_place = output is first and version_of(first) != version
+        self._recorder.saw(getattr(func, "__name__", "function"), output, args, in_place=in_place)
         return output
+
+
+def version_of(tensor: Any) -> int:
+    """Return how often a tensor was written over; 0 of what is no tensor."""
+    with torch._C.DisableTorchFunction():
+        return int(tensor._version) if isinstance(tensor, torch.Tensor) else 0
 
 
 def _through(own: torch.Tensor, forced: NDArray[Any]) -> torch.Tensor:
