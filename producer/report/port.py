@@ -103,7 +103,7 @@ class PortDocument(Document):
                 yield Value(table="mapping", row=name, side=label, value=row.status)
 
     def checks(self) -> Iterator[Check]:
-        """Yield each rung."""
+        """Yield whether each rung holds."""
         states: dict[str, Literal["passed", "failed", "skipped"]] = {
             "holds": "passed",
             "fails": "failed",

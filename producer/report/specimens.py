@@ -53,14 +53,14 @@ def _pictures(truth: Truth) -> NDArray[np.float64] | None:
     """Return the samples as pictures (n, height, width, 1 or 3) from 0 to 1; None where they are none.
 
     They are where a sample has two axes and perhaps colours, or where the features are named by their row
-    and column, such as pixel_0_7, and fill a rectangle.
+    and column, such as pixel_0_7, in any order, and fill a rectangle.
     """
     x = truth.x.astype(np.float64)
     if x.ndim == 2:
-        shape = _rectangle(truth.feature_names)
-        if shape is None or shape[0] * shape[1] != x.shape[1]:
+        places = _rectangle(truth.feature_names)
+        if places is None or places.size != x.shape[1]:
             return None
-        x = x.reshape(len(x), *shape)
+        x = x[:, places]
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim != 4 or x.shape[3] not in (1, 3) or min(x.shape[1:3]) < 4:
@@ -70,15 +70,19 @@ def _pictures(truth: Truth) -> NDArray[np.float64] | None:
     return np.asarray((x - low) / np.where(high > low, high - low, 1.0))
 
 
-def _rectangle(names: Sequence[str]) -> tuple[int, int] | None:
+def _rectangle(names: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return the place of each pixel's feature (height, width), whatever their order; None without a grid."""
     found = [_PLACE.search(name) for name in names]
     if not found or not all(found):
         return None
-    places = [(int(one[1]), int(one[2])) for one in found if one]
-    shape = (places[-1][0] + 1, places[-1][1] + 1)
-    return (
-        shape if places == [(row, column) for row in range(shape[0]) for column in range(shape[1])] else None
-    )
+    pixels = [(int(one[1]), int(one[2])) for one in found if one]
+    height, width = (max(side) + 1 for side in zip(*pixels, strict=True))
+    if height * width != len(pixels) or len(set(pixels)) < len(pixels):
+        return None
+    places = np.empty((height, width), np.int64)
+    for place, pixel in enumerate(pixels):
+        places[pixel] = place
+    return places
 
 
 def _png(picture: NDArray[np.float64]) -> bytes:

@@ -37,7 +37,21 @@ def test_a_sample_that_the_sides_classify_differently_is_shown_with_its_picture(
     assert image.getpixel((4, 3)) == round(255 * 19 / 59)
 
 
-@pytest.mark.parametrize("names", [(), tuple(f"f{place}" for place in range(20)), NAMES[:-1]])
+def test_pixels_stand_where_their_names_say_in_whatever_order_they_come():
+    order = np.random.default_rng(0).permutation(20)
+    given = pictures()
+    shuffled = pictures(x=given.x[:, order], feature_names=tuple(NAMES[place] for place in order))
+    assert list(order) != sorted(order)
+    assert [one.png for one in specimens(shuffled, ("a", "b"))] == [
+        one.png for one in specimens(given, ("a", "b"))
+    ]
+    wrong = pictures(feature_names=tuple(NAMES[place] for place in order))
+    assert specimens(wrong, ("a", "b"))[0].png != specimens(given, ("a", "b"))[0].png
+
+
+@pytest.mark.parametrize(
+    "names", [(), (*NAMES[:-1], NAMES[0]), tuple(f"f{place}" for place in range(20)), NAMES[:-1]]
+)
 def test_features_that_are_no_grid_of_pixels_have_no_picture(names):
     (one,) = specimens(pictures(feature_names=names), ("a", "b"))
 
