@@ -166,16 +166,12 @@ def _proved(
 
 
 def _own_units(rows: NDArray[Any], run: Run, load: Load) -> NDArray[Any]:
-    """Return rows as the model takes them in their own units."""
-    data = run.job.data
-    if data.scale is not None:
-        rows = rows * np.asarray(data.scale)
-    if data.mean is not None:
-        rows = rows + np.asarray(data.mean)
-    if run.dataset.scaling is not None:
-        mean, scale = load(run.dataset.scaling)
-        rows = rows * scale + mean
-    return rows
+    """Return rows in their own units; they are stored standardised, and not yet rescaled."""
+    if run.dataset.scaling is None:
+        return rows
+    mean, scale = load(run.dataset.scaling)
+    own: NDArray[Any] = rows * scale + mean
+    return own
 
 
 def _write_checkpoint(run: Run, written: tuple[Path, Path], file: Path, interpreter: Path) -> None:

@@ -125,6 +125,26 @@ def test_another_seed_is_another_model_in_safetensors(export, trained, tmp_path)
     assert {"layer_0.weight", "layer_0.bias"} <= set(header)
 
 
+@pytest.mark.usefixtures("export")
+def test_a_model_of_rescaled_samples_takes_rows_in_their_own_units(likewise, tmp_path):
+    data = {
+        "type": "inline",
+        "x": [[10], [20], [30], [40]],
+        "y": [[1], [2], [3], [4]],
+        "mean": 25,
+        "scale": 10,
+    }
+    job = {**JOB, "data": data, "predict": [[15.0], [35.0]], "frameworks": ["torch"], "seeds": 1}
+    job |= {"model": {"layers": [{"type": "dense", "units": 1}]}, "training": {"epochs": 3}}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    done = likewise("compare", str(tmp_path / "job.json"), "--no-twin", "--no-trace", "--json")
+    trained = json.loads(done.stdout)
+    answer = likewise("export", trained["experiment_id"], "-o", str(tmp_path / "net.py"))
+    assert answer.returncode == 0, answer.stderr
+    predicted = alone("torch", PREDICT, tmp_path / "net.py", "[[15.0], [35.0]]")
+    np.testing.assert_allclose(predicted, trained["runs"]["torch"][0]["predictions"], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
