@@ -19,6 +19,7 @@ from likewise.producer.port.rows import rows_of
 from likewise.producer.port.settling import settle
 from likewise.producer.port.steps import StepUpdates
 from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
+from likewise.producer.port.trees import modules_of
 from likewise.producer.port.unmatched import of_architecture, of_mapping
 from likewise.producer.port.updates import Updates
 
@@ -89,6 +90,7 @@ class Ladder:
     def answer(self, last: int) -> PortCheck:
         """Return what the rungs up to the number `last` came to."""
         pairing = self._pairing
+        findings = tuple(one for one in self._findings if RUNGS.index(one.rung) <= last)
         return PortCheck(
             name="port",
             sides=(pairing.reference.label, pairing.other.label),
@@ -99,7 +101,8 @@ class Ladder:
             tolerance=pairing.tolerance,
             rungs=tuple(one for one in self.rungs if RUNGS.index(one.name) <= last),
             mapping=rows_of(pairing) if last >= RUNGS.index("mapping") else (),
-            findings=tuple(one for one in self._findings if RUNGS.index(one.rung) <= last),
+            findings=findings,
+            modules=modules_of(pairing, findings),
             notes=tuple(pairing.notes),
         )
 

@@ -67,6 +67,27 @@ class WeightRow(Frozen):
     why: str = ""
 
 
+class ModuleRow(Frozen):
+    """One module of the reference with its counterpart, or one of either side that has none."""
+
+    paths: Mapping[str, str]
+    """This is its name on each side; a side that has none is missing."""
+    types: Mapping[str, str]
+    """The name of its class, by side."""
+    lines: Mapping[str, str] = {}
+    """Where it is made or called in each side's code, as `file.py:12`."""
+    shapes: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
+    """These are the shapes of its weights by side, in Keras's layout."""
+    status: Literal["same", "differs", "unproved", "alone", "weightless"]
+    """Fed the same, with the same weights, both give the same; or there is a finding; or it was not seen at
+    work; or it has no counterpart, or no weights by which to have one: what it does is judged with what
+    stands around it."""
+    relative_difference: float | None = None
+    """How far apart what leaves both is, where both were fed the same."""
+    findings: tuple[int, ...] = ()
+    """The findings about it, by their places in `findings`."""
+
+
 class PortCheck(Frozen):
     """It is the whole answer to a check."""
 
@@ -79,6 +100,8 @@ class PortCheck(Frozen):
     rungs: tuple[Rung, ...]
     mapping: tuple[WeightRow, ...]
     findings: tuple[PortFinding, ...]
+    modules: tuple[ModuleRow, ...] = ()
+    """Both programs' modules in the reference's order."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -119,6 +119,44 @@ class Specimens:
     specimens: Sequence[Specimen]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """It is a module of a program beside its counterpart, with what is known of the two."""
+
+    kind: ClassVar = "leaf"
+    names: tuple[str, str]
+    """What each side calls it, its parents before a dot; empty where a side has none."""
+    mark: Literal["same", "differs", "unproved", "alone", "weightless"]
+    says: str
+    """The mark in words."""
+    facts: Sequence[str] = ()
+    place: int = 0
+    """It is its number among those that a reader should look at, from 1; 0 of the others."""
+    following: int = 0
+    """The number of the next of those; 0 where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """It is what a part of a program holds."""
+
+    kind: ClassVar = "branch"
+    name: str
+    says: str
+    marked: bool
+    """Whether it holds a module that a reader should look at."""
+    inner: Sequence[Leaf | Branch]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trees:
+    """It is two trees of modules side by side, paired."""
+
+    kind: ClassVar = "trees"
+    sides: tuple[str, str]
+    inner: Sequence[Leaf | Branch]
+
+
 @dataclass(frozen=True)
 class Fold:
     """It is what only some readers want, behind a line that opens it."""
@@ -128,7 +166,9 @@ class Fold:
     blocks: Sequence[Block]
 
 
-Block: TypeAlias = "Prose | Listing | Heading | Grid | Drawing | Code | Stages | Matrices | Specimens | Fold"
+Block: TypeAlias = (
+    "Prose | Listing | Heading | Grid | Drawing | Code | Stages | Matrices | Specimens | Trees | Fold"
+)
 
 
 @dataclass(frozen=True)

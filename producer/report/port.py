@@ -14,6 +14,7 @@ from likewise.producer.console import TEXT_WIDTH, bullet
 from likewise.producer.display import MISSING, both, count, gap, printable
 from likewise.producer.port.models import PortCheck, PortFinding, WeightRow
 from likewise.producer.report.document import Check, Document, Table, Value, bullets, text_table
+from likewise.producer.report.layout import Page
 
 _MARKS = {"holds": "✓", "fails": "✗", "skipped": "–"}
 _NAMED = 3
@@ -50,6 +51,12 @@ class PortDocument(Document):
     def notes(self) -> Sequence[str]:
         """Return what was assumed, and what to do next."""
         return [*(f"{note}." for note in self.check.notes), f"Next: {self.check.next}."]
+
+    def page(self) -> Page:
+        """Return the page, with both trees of modules."""
+        from likewise.producer.report.port_page import page_of
+
+        return page_of(self.check, title=self.title, sentences=self.sentences, tables=[*self.tables()])
 
     def tables(self) -> Iterator[Table]:
         """Yield the rungs, the findings with their edits, and the mapping."""

@@ -34,7 +34,7 @@ from likewise.producer.golden import SideSince, Since
 from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
-from likewise.producer.port.models import PortCheck, PortFinding, Rung, WeightRow
+from likewise.producer.port.models import ModuleRow, PortCheck, PortFinding, Rung, WeightRow
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.bisection import BisectionDocument
@@ -198,6 +198,7 @@ def port_check() -> PortCheck:
         name="net", sides=("keras", "torch"),
         versions={"keras": "tensorflow 2.21.0", "torch": "torch 2.13.0"},
         files={"keras": "k.py", "torch": "t.py"}, tolerance=2e-7, mapping=(row,), findings=(cause,),
+        modules=(ModuleRow(paths={"keras": "norm"}, types={"keras": "Norm"}, status="alone"),),
         rungs=(
             Rung(name="settings", status="fails", first_cause=cause, text="a setting differs"),
             Rung(name="mapping", status="holds", relative_difference=0.0, text="all weights"),
