@@ -169,12 +169,14 @@ def _redis(session: Session) -> Iterator[Finding]:
 
     info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs
-    version = str(info.get("redis_version", "0"))
+    kind = "valkey" if info.get("server_name") == "valkey" else "redis"
+    version = str(info.get(f"{kind}_version", "0"))
     password = "with a password" if kwargs.get("password") else "without a password"
-    found = f"{version} at {kwargs.get('host')}:{kwargs.get('port')}, {password}"
+    named = f"{version} (Valkey)" if kind == "valkey" else version
+    found = f"{named} at {kwargs.get('host')}:{kwargs.get('port')}, {password}"
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
         yield _wrong("Redis", found, "install Redis 6.2 or later")
-    elif (risk := _known_risk(tuple(map(int, re.findall(r"\d+", version)[:3])))) is not None:
+    elif (risk := _known_risk(kind, tuple(map(int, re.findall(r"\d+", version)[:3])))) is not None:
         yield _note("Redis", found, risk)
     elif not kwargs.get("password") and kwargs.get("host") not in ("127.0.0.1", "localhost", "::1"):
         yield _note("Redis", found, "set requirepass: whoever reaches it can run jobs")
@@ -186,19 +188,23 @@ def _redis(session: Session) -> Iterator[Finding]:
     yield _clock(session)
 
 
-MENDED = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
-"""The first version of each release of Redis in which no script can take over the server (CVE-2025-49844)."""
+MENDED = {
+    "redis": {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2},
+    "valkey": {(7, 2): 11, (8, 0): 6, (8, 1): 4},
+}
+"""The first version of each release in which no script can take over the server (CVE-2025-49844)."""
 
 
-def _known_risk(version: tuple[int, ...]) -> str | None:
+def _known_risk(kind: str, version: tuple[int, ...]) -> str | None:
     """Return what to do about a server in which a script could take over the server."""
     major, minor, patch = (*version, 0, 0, 0)[:3]
     release = (major, minor)
-    if release > max(MENDED) or patch >= MENDED.get(release, patch + 1):
+    mended = MENDED[kind]
+    if release > max(mended) or patch >= mended.get(release, patch + 1):
         return None
     return (
         "unless its packagers mended it, this version lets whoever has the password of producer or worker "
-        "take over the server by a script (CVE-2025-49844); put a newer redis-server on PATH"
+        "take over the server by a script (CVE-2025-49844); put a newer redis-server or valkey-server on PATH"
     )
 
 

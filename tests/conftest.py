@@ -107,11 +107,12 @@ class RedisServer:
 
     def spawn(self, *options: str) -> None:
         """Start it with further options, and do not wait."""
-        from likewise.producer.local.private_redis import version_of
+        from likewise.producer.local.private_redis import server_of
         from likewise.shared.users import user_lines
 
         program = self._program(bundled=self._bundled)
-        users = user_lines(self.passwords, version=version_of(Path(program)) or (6, 2))[1:]
+        server = server_of(Path(program))
+        users = user_lines(self.passwords, version=server.version if server else (6, 2))[1:]
         config = self.folder / "users.conf"
         config.write_text("".join(f"{line}\n" for line in users))
         self._process = subprocess.Popen(

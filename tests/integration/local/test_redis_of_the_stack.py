@@ -262,6 +262,25 @@ def test_the_newest_redis_serves_whatever_stands_first_on_path(tmp_path, monkeyp
     assert private_redis.find_server(tmp_path).version == (7, 2, 5)
 
 
+def test_valkey_counts_as_the_redis_that_it_came_from(tmp_path, monkeypatch):
+    def on_path(*said: str) -> str:
+        folders = []
+        for number, line in enumerate(said):
+            kind = line.split()[0].lower()
+            server = tmp_path / f"{'-'.join(said)}-{number}".replace(" ", "") / f"{kind}-server"
+            server.parent.mkdir()
+            server.write_text(f"#!/bin/sh\necho '{line} sha=0 bits=64'\n")
+            server.chmod(0o755)
+            folders.append(str(server.parent))
+        monkeypatch.setenv("PATH", ":".join(folders))
+        return private_redis.find_server(tmp_path).name
+
+    valkey = "Valkey server v=8.0.1"
+    assert on_path(valkey) == "Valkey 8.0.1"
+    assert on_path("Redis server v=7.0.15", valkey) == "Valkey 8.0.1"
+    assert on_path("Redis server v=8.0.2", valkey) == "Redis 8.0.2"
+
+
 def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(private_redis, "_bundled", lambda: None)
