@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -121,14 +121,14 @@ class Leases:
             ),
         )
         if answer[0] != b"claimed":
-            return Refused(state=answer[0].decode(), lane=answer[1].decode() if len(answer) > 1 else None)
+            return Refused(state=_text(answer[0]), lane=_text(answer[1]) if len(answer) > 1 else None)
         _, fence, attempt, submitted_s, claimed_s, document, experiment_id, *others = answer
         framework, side, checkpoints, spent_s = others
         return Claim(
             run_id=run_id,
-            experiment_id=experiment_id.decode(),
-            framework=framework.decode(),
-            side=(side or framework).decode(),
+            experiment_id=_text(experiment_id),
+            framework=_text(framework),
+            side=_text(side or framework),
             fence=int(fence),
             attempt=int(attempt),
             submitted_s=float(submitted_s),
@@ -157,7 +157,7 @@ class Leases:
             "tuple[bytes, bytes, int]",
             self._let_go(keys=[names.run_key(run_id)], args=[run_id, why, fence, note]),
         )
-        return (cast(RunState, state.decode()) if changed else None), queue.decode()
+        return (cast(RunState, _text(state)) if changed else None), _text(queue)
 
     def look_after(self, *, pid: int | None = None, run_id: str | None = None, fence: int = 0) -> HeldRun:
         """Renew the lease of the run that the child holds, and say in Redis again that it does.
@@ -181,7 +181,7 @@ class Leases:
     def expired(self, *, now_s: float) -> list[str]:
         """Return the ids of runs whose lease has ended, up to 100."""
         found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
-        return [one.decode() for one in found]
+        return list(self._ids(names.LEASED, found))
 
     def waiting(self, lane: str, *, before_s: float) -> list[tuple[str, float]]:
         """Return up to 100 runs queued there for which no message was sent since `before_s`.
@@ -194,7 +194,16 @@ class Leases:
                 names.queued_key(lane), "-inf", f"({before_s}", start=0, num=100, withscores=True
             ),
         )
-        return [(run_id.decode(), since) for run_id, since in found]
+        since = dict(found)
+        return [(run_id, since[run_id.encode()]) for run_id in self._ids(names.queued_key(lane), list(since))]
+
+    def _ids(self, key: str, members: Sequence[bytes]) -> Iterator[str]:
+        """Yield the members of a set as ids. What is no text is removed, or would stay for ever."""
+        for member in members:
+            try:
+                yield member.decode()
+            except UnicodeDecodeError:
+                self.client.zrem(key, member)
 
     def set_aside(self, run_id: str, *, waiting_in: str) -> None:
         """Take a run whose record cannot be read out of a set that is looked through, for ever."""
@@ -203,3 +212,8 @@ class Leases:
     def wake(self, lane: str, run_id: str, *, since_s: float) -> bool:
         """Note that a message is about to be sent for a waiting run; False if somebody else has done so."""
         return bool(self._wake(keys=[names.queued_key(lane)], args=[run_id, repr(since_s)]))
+
+
+def _text(value: bytes) -> str:
+    """Return a field of a record as text, whatever it was edited into."""
+    return value.decode(errors="replace")

@@ -11,6 +11,7 @@ every experiment that is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -158,12 +159,12 @@ class ProgressEvent(OfSide):
     side: Label = ""
     """The label of its side."""
     seed: int
-    position: int
-    seeds: int
-    together: int = 1
+    position: int = Field(ge=1)
+    seeds: int = Field(ge=1)
+    together: int = Field(default=1, ge=0)
     """Seeds that train at once, from `position` on."""
-    epoch: int
-    epochs: int
+    epoch: int = Field(ge=0)
+    epochs: int = Field(ge=1)
     loss: float | None = None
     """The last finished epoch's loss; null before the first, or when it is not finite."""
     validation_loss: float | None = None
@@ -211,7 +212,8 @@ def read_progress(
         "list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]",
         client.xread({progress_key(experiment_id): after}, count=1_000, block=block_ms),
     )
-    return [_entry(position, fields) for position, fields in (answer[0][1] if answer else [])]
+    found = answer[0][1] if answer else []
+    return [_entry(position.decode(), fields) for position, fields in found]
 
 
 def end_of_progress(client: redis.Redis, experiment_id: str) -> str:
@@ -220,13 +222,15 @@ def end_of_progress(client: redis.Redis, experiment_id: str) -> str:
     return last[0][0].decode() if last else "0"
 
 
-def _entry(position: bytes, fields: dict[bytes, bytes]) -> StreamEntry:
-    if b"event" in fields:
-        return StreamEntry(
-            position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"])
-        )
-    state = fields[b"state"].decode() if b"state" in fields else None
-    return StreamEntry(position=position.decode(), changed_run_id=fields[b"run"].decode(), state=state)
+def _entry(position: str, fields: dict[bytes, bytes]) -> StreamEntry:
+    """Return an entry; one that cannot be read, such as another version's, tells of nothing."""
+    with suppress(ValueError):  # ValidationError and UnicodeDecodeError are of these
+        if b"event" in fields:
+            event = ProgressEvent.model_validate_json(fields[b"event"])
+            return StreamEntry(position=position, event=event)
+        changed, state = (fields[name].decode() if name in fields else None for name in (b"run", b"state"))
+        return StreamEntry(position=position, changed_run_id=changed, state=state)
+    return StreamEntry(position=position)
 
 
 def announce_worker(client: redis.Redis, worker_id: str, document: str, *, lives_s: int) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-ENTRIES = 14
+ENTRIES = 17
 """Tests of the folder that draw cases. What is asked for is shared out among them."""
-CASES = int(os.environ.get("LIKEWISE_FUZZ_CASES", "1400"))
+CASES = int(os.environ.get("LIKEWISE_FUZZ_CASES", "1700"))
 CPU_S = 10.0
 """The most processor time that one case may take: it hangs, however busy the machine is."""
 MAY_GROW_BYTES = 2**30

@@ -31,7 +31,7 @@ from likewise.shared.ledger.checkpoints import CheckpointStore
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.limits import Limits
-from likewise.shared.names import TRAIN_TASK, kind_of
+from likewise.shared.names import TRAIN_TASK, kind_of, lanes_of
 from likewise.shared.results.run_result import Failure, RunResult, StoredResult
 from likewise.shared.run import Run
 from likewise.shared.settings import Settings
@@ -318,6 +318,10 @@ class TrainingChild:
 
         That of a run which waits in another queue is moved there.
         """
+        if any(refused.lane in lanes_of(queue) for queue in self._queues):  # it would come back at once
+            reason = f"its record names the lane {refused.lane!r}, which is of another queue than its own"
+            set_aside(self._client, queue=refused.lane, raw=run_id.encode(), reason=reason)
+            return
         if refused.lane is not None:
             log.warning("a message for run %s was in a queue that is not its own; it is moved", run_id)
             with suppress(RedisError):  # or else a worker of that queue sends another

@@ -41,19 +41,24 @@ if record.state == 'queued' and bytes > tonumber(most_bytes) then
   return {'failed'}
 end
 if record.state == 'queued' then
+  -- A fence that is none is replaced by one that is larger than any that was given before.
+  if not record.fence:find('^%d+$') or #record.fence > 15 then
+    redis.call('HSET', KEYS[1], 'fence', string.format('%d', tonumber(now) * 1000))
+  end
+  if not record.attempt:find('^%d+$') or #record.attempt > 9 then redis.call('HSET', KEYS[1], 'attempt', 0) end
   redis.call('HINCRBY', KEYS[1], 'fence', 1)
   redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-  local spent_s = record.spent_s + math.max(0, record.let_go_s - record.claimed_s)
+  record.spent_s = record.spent_s + math.max(0, record.let_go_s - record.claimed_s)
+  record.claimed_s = now
   redis.call('HSET', KEYS[1], 'state', 'leased', 'worker', worker, 'pid', pid, 'claimed_s', now,
-    'lease_until', later(lease_s), 'spent_s', spent_s)
+    'lease_until', later(lease_s), 'spent_s', record.spent_s)
   redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZADD', LEASED, later(lease_s), record.run_id)
   announce(record, 'leased')
 elseif record.state ~= 'leased' then
   return {record.state}
 end
-local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework',
-  'side', 'checkpoints', 'spent_s')
+local claim = read(KEYS[1], 'fence', 'attempt', 'run', 'framework', 'side', 'checkpoints')
 redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
-return {'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
-  record.experiment_id, claim.framework, claim.side, claim.checkpoints, claim.spent_s}
+return {'claimed', claim.fence, claim.attempt, record.submitted_s, record.claimed_s, claim.run,
+  record.experiment_id, claim.framework, claim.side, claim.checkpoints, tostring(record.spent_s)}

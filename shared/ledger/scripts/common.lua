@@ -22,17 +22,24 @@ local function read(key, ...)
   return fields
 end
 
+-- Return the text of a number as one, or nil: Lua takes "nan", "inf" and "0x10" for numbers, too.
+local function number(text)
+  local found = not text:find('[xX]') and tonumber(text)
+  if found and found >= 0 and found < 1e15 then return found end
+end
+
 -- Return what the transitions need of a run's record.
 --
 -- A number that is none, as after a record was edited by hand, must not keep the run from its end.
 local function read_record(key)
   local record = read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
     'hangs', 'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s', 'lane',
-    'claimed_s', 'spent_s', 'let_go_s')
-  local retention_s = tonumber(record.retention_s)
-  if not retention_s or retention_s < 1 then record.retention_s = LEAST_RETENTION_S end
+    'claimed_s', 'spent_s', 'let_go_s', 'attempt')
+  local retention_s = number(record.retention_s)
+  local possible = retention_s and retention_s >= 1 and retention_s <= MOST_RETENTION_S
+  record.retention_s = possible and string.format('%d', retention_s) or LEAST_RETENTION_S
   for _, name in ipairs({'deaths', 'hangs', 'lease_until', 'submitted_s', 'claimed_s', 'spent_s', 'let_go_s'}) do
-    if not tonumber(record[name]) then record[name] = '0' end
+    if not number(record[name]) then record[name] = '0' end
   end
   if record.lane == '' then record.lane = record.queue end
   return record

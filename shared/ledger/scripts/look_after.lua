@@ -27,7 +27,7 @@ if run_id ~= '' then
     redis.call('ZADD', LEASED, later(lease_s), run_id)
     redis.call('HSET', KEYS[1], 'run_id', run_id, 'fence', fence)
     redis.call('SET', ACTIVITY, now)
-    cancel = record.cancel_requested
+    cancel = record.cancel_requested == '1' and '1' or '0'
   else
     run_id = ''
   end
