@@ -9,7 +9,7 @@ from pathlib import Path
 USERS = ("producer", "worker", "monitor")
 TABLE = Path(__file__).with_name("users.acl")
 READS_ONLY, SINCE = "%R~", (7, 0)
-"""The mark of keys that are only read, and the version of Redis that knows it first."""
+"""The mark of keys that are only read, and the version of Redis that knows it and a limit of all clients."""
 
 
 def rights() -> dict[str, str]:
@@ -28,6 +28,15 @@ def rights() -> dict[str, str]:
 DEFAULT = "user default off resetpass allkeys allchannels +@all"
 """The built-in user, as which nobody can log in. Its rights stay: Redis reads its append-only file as this
 user, and without them would leave out every transaction in the file."""
+
+
+def memory_lines(version: tuple[int, ...]) -> list[str]:
+    """Return the lines of a configuration that bound what a server of this version holds for its clients.
+
+    Who asks for much and reads nothing would else have it held in the server's memory without end.
+    """
+    lines = ["client-output-buffer-limit normal 512mb 256mb 60"]
+    return lines + (["maxmemory-clients 512mb"] if version >= SINCE else [])
 
 
 def user_lines(passwords: Mapping[str, str], *, version: tuple[int, ...]) -> list[str]:

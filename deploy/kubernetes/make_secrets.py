@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from likewise.shared.users import USERS, user_lines
+from likewise.shared.users import USERS, memory_lines, user_lines
 
 NAMESPACE = "likewise"
 VERSION = (7, 0)
@@ -42,7 +42,8 @@ def secret(name: str, **entries: str) -> dict[str, object]:
 def main() -> None:
     """Print them as one list."""
     passwords = {user: secrets.token_hex(32) for user in USERS}
-    lines = "".join(f"{line}\n" for line in user_lines(passwords, version=VERSION))
+    config = memory_lines(VERSION) + user_lines(passwords, version=VERSION)
+    lines = "".join(f"{line}\n" for line in config)
     redis = secret("likewise-redis", **{"redis.conf": lines, "health": passwords["monitor"]})
     others = [secret(f"likewise-{user}", password=passwords[user]) for user in USERS]
     json.dump({"apiVersion": "v1", "kind": "List", "items": [redis, *others]}, sys.stdout, indent=2)

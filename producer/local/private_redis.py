@@ -23,7 +23,7 @@ from pathlib import Path
 
 from likewise.producer.local.home import write_private
 from likewise.shared.errors import StackError
-from likewise.shared.users import USERS, user_lines
+from likewise.shared.users import USERS, memory_lines, user_lines
 
 LEAST_VERSION = (6, 2)
 PROGRAMS = ("redis-server", "valkey-server")
@@ -131,7 +131,7 @@ def write_config(folder: Path, address: Address, server: Server) -> Path:
     }
     path = folder / "redis.conf"
     lines = [f"{name} {value}" for name, value in settings.items()]
-    lines += user_lines(address.passwords, version=server.version)
+    lines += memory_lines(server.version) + user_lines(address.passwords, version=server.version)
     write_private(path, "".join(f"{line}\n" for line in lines))
     return path
 

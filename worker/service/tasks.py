@@ -318,11 +318,11 @@ class TrainingChild:
 
         That of a run which waits in another queue is moved there.
         """
-        if any(refused.lane in lanes_of(queue) for queue in self._queues):  # it would come back at once
-            reason = f"its record names the lane {refused.lane!r}, which is of another queue than its own"
-            set_aside(self._client, queue=refused.lane, raw=run_id.encode(), reason=reason)
-            return
         if refused.lane is not None:
+            if any(refused.lane in lanes_of(queue) for queue in self._queues):  # it would come back at once
+                reason = "its record names a lane that is of another queue than its own"
+                set_aside(self._client, queue=refused.lane, raw=run_id.encode(), reason=reason)
+                return
             log.warning("a message for run %s was in a queue that is not its own; it is moved", run_id)
             with suppress(RedisError):  # or else a worker of that queue sends another
                 send_to_the_back(self._client, run_id, refused.lane)
