@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, LEASED, lane_of, messages_key, queued_key, run_key
+from likewise.shared.errors import RedisError
+from likewise.shared.names import (
+    DEAD_LETTERS,
+    LEASED,
+    lane_of,
+    lanes_of,
+    messages_key,
+    queued_key,
+    run_key,
+)
 
 LONG = 1_000_000
 
@@ -58,6 +67,65 @@ def test_a_message_in_a_wrong_queue_does_not_fail_its_run(served: Any, until: An
     run = desk.run(record)
     assert (run.state, run.attempt, run.queue) == ("queued", 0, "train.nobody.any")
     desk.ledger.cancel(record.run_ids[0])
+
+
+def test_a_record_that_sends_its_message_in_a_circle_is_set_aside(served: Any, until: Any) -> None:
+    """It waits in a lane of this worker's queue, and belongs to another queue."""
+    from likewise.shared.celery_app import send_wakeups
+
+    stack, _ = served
+    desk = stack.desk
+    desk.client.delete(DEAD_LETTERS)
+    record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    lane = lane_of("train.faulty.any", "normal")
+    desk.client.hset(run_key(record.run_ids[0]), "lane", lane)
+    send_wakeups(desk.app, [(record.run_ids[0], lane)])
+    until(lambda: desk.client.xlen(DEAD_LETTERS), within_s=20, what="it is set aside")
+    ((_, letter),) = desk.client.xrange(DEAD_LETTERS)
+    assert b"of another queue than its own" in letter[b"reason"]
+    assert desk.client.llen(messages_key(lane)) == 0
+    desk.ledger.cancel(record.run_ids[0])
+
+
+def test_what_others_write_among_the_bindings_of_queues_keeps_no_message_from_being_sent(
+    served: Any,
+) -> None:
+    """Whoever has a worker's password may write there, and Kombu reads it before it sends."""
+    stack, _ = served
+    desk = stack.desk
+    bindings = list(desk.client.scan_iter("likewise:_kombu.binding*"))
+    assert bindings
+    for key in bindings:
+        desk.client.sadd(key, b"junk", b"\x06\x16\x06\x16", b"a\x06\x16b\x06\x16c\x06\x16d", b"\xff")
+    record = stack.submit(epochs=5)
+    desk.client.delete(*(messages_key(lane) for lane in lanes_of("train.faulty.any")))
+    assert desk.wait(record, "succeeded", within_s=40).state == "succeeded"
+
+
+def test_a_managed_redis_without_config_and_select_serves(start_stack: Any) -> None:
+    """It has a single user, who may neither see nor change how it is set up."""
+    from tests.conftest import Desk
+
+    stack = start_stack()
+    server = stack.server
+    stack.desk.client.acl_setuser(
+        "managed",
+        enabled=True,
+        passwords=[f"+{server.password}"],
+        keys=["*"],
+        channels=["*"],
+        commands=["+@all", "-config", "-select", "-acl", "-debug", "-script|flush", "-flushall", "-keys"],
+    )
+    url = f"redis://managed:{server.password}@127.0.0.1:{server.port}/0"
+    desk = Desk(url)
+    for refused in ("CONFIG GET save", "SELECT 0"):
+        with pytest.raises(RedisError, match="forbids"):
+            desk.client.execute_command(*refused.split())
+    stack.worker(LIKEWISE_REDIS_URL=url).wait_until("idle", desk.ledger)
+    record = desk.submit(frameworks=("faulty",))
+    desk.wait(record, "succeeded", within_s=30)
+    desk.ledger.delete(record.experiment_id)
+    desk.close()
 
 
 def test_a_damaged_record_is_set_aside_alone(served: Any, until: Any) -> None:
