@@ -44,7 +44,7 @@ class Queue:
         return len(self._open)
 
     def fill(self) -> None:
-        """Submit more."""
+        """Submit more, twice as many as end before the next kill."""
         experiment_id = new_id()
         changes = [{"run_id": new_id(), "experiment_id": experiment_id} for _ in range(2 * RUNS_A_KILL)]
         runs = [self._run.model_copy(update=one) for one in changes]
@@ -94,9 +94,10 @@ def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(
     workers = [stack.worker() for _ in range(WORKERS)]
     amid = 0
     for _ in range(KILLS):
-        queue.fill()
+        if queue.waiting < 2 * RUNS_A_KILL:
+            queue.fill()
         goal = queue.look() + chance.randint(1, RUNS_A_KILL)
-        until(lambda goal=goal: queue.look() >= goal, within_s=90, what=f"{goal} runs have ended")
+        until(lambda goal=goal: queue.look() >= goal, within_s=180, what=f"{goal} runs have ended")
         killed = workers.pop(0)
         until(
             lambda killed=killed: killed.presence(stack.desk.ledger), within_s=60, what="the next one serves"
