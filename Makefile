@@ -6,6 +6,8 @@
 # make advice   run every line of advice in its framework
 # make ports    find every fault that is planted in a port
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
+# make kills    kill workers on a full queue 500 times, and write what came of it into docs/faults.md; KILLS=500
+# make protections  take out each protection in turn, and see the test of its fault fail
 # make fuzz     give every reader 200,000 spoilt messages, records, job files and data files; CASES=200000
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
@@ -21,7 +23,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice ports faults fuzz hosts gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice ports faults kills protections fuzz hosts gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -116,6 +118,17 @@ TIMES ?= 2
 faults: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m tests.faults.driver --runs $(RUNS) --seed $(SEED) --times $(TIMES) \
 	--page docs/faults.md
+
+KILLS ?= 500
+kills: $(VENV)/installed-dev
+	rm -rf $(RECORDS); mkdir -p $(RECORDS)
+	LIKEWISE_TEST_KILLS=$(KILLS) LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) \
+	$(VENV)/bin/python -m pytest tests/faults/test_kill_loop.py
+	$(VENV)/bin/python -m tests.faults.driver.kills $(RECORDS)/kills.jsonl docs/faults.md
+
+# In a copy of the code, so that nothing of this checkout changes.
+protections: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); $(VENV)/bin/python -m tests.faults.protections
 
 # The suite gives them 1,700, the same each time.
 CASES ?= 200000

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from likewise.producer.display import seconds
 from tests.faults.driver.accounts import Accounts
+from tests.faults.driver.kills import kills_of
 from tests.faults.driver.kinds import KINDS
 from tests.faults.driver.world import DISK_MB, FRAMEWORKS, HANG_S, LEASE_S
 
@@ -68,4 +69,4 @@ def write_page(
         workers=FRAMEWORKS,
         machine=f"{os.cpu_count()} cores, {platform.system()}",
     )
-    file.write_text(text)
+    file.write_text(text + kills_of(file.read_text() if file.exists() else ""))
