@@ -11,6 +11,7 @@ from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.loaders import compare_loaders
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
+from likewise.shared.errors import RunFailedError
 
 _SPLIT = "train"
 
@@ -22,7 +23,13 @@ def compare_data(pairing: Pairing) -> tuple[Rung | None, list[PortFinding]]:
     for name, compare in (("data", _loaders), ("evaluate", _evaluations)):
         having = [label for label, one in pairing.described.items() if name in one["functions"]]
         if len(having) == 2:
-            text, findings = compare(pairing)
+            try:
+                text, findings = compare(pairing)
+            except RunFailedError as error:
+                if not found:
+                    raise
+                pairing.note(f"{error}; what both evaluations say was not compared")
+                continue
             compared.append(text)
             found += findings
         elif having:

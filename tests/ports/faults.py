@@ -198,6 +198,7 @@ FAULTS = [
         "training_mode",
         "norm",
         more=(("return Net()", "return Resting()"),),
+        line="self.norm = nn",
     ),
     Fault(
         "gan",

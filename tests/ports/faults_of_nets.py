@@ -19,7 +19,14 @@ FAULTS = [
         "use_bias",
     ),
     Fault("crossing", "is_causal=causal", "is_causal=False", "forward", "look_back.attention_output"),
-    Fault("crossing", "self.cross_attn(x, source)", "self.cross_attn(x, x)", "forward", "look_over"),
+    Fault(
+        "crossing",
+        "self.cross_attn(x, source)",
+        "self.cross_attn(x, x)",
+        "forward",
+        "look_over",
+        line="unflatten",
+    ),
     Fault("crossing", "nn.GELU()", "nn.GELU(approximate='tanh')", "forward", "gelu"),
     Fault(
         "crossing",
@@ -68,7 +75,15 @@ FAULTS = [
         "result",
     ),
     Fault("causal", "(self.left, 0)", "(self.left // 2, self.left // 2)", "settings", "near", "padding"),
-    Fault("causal", "CausalConv(4, 4, 4)", "CausalConv(4, 4, 2)", "settings", "far", "dilation_rate"),
+    Fault(
+        "causal",
+        "CausalConv(4, 4, 4)",
+        "CausalConv(4, 4, 2)",
+        "settings",
+        "far",
+        "dilation_rate",
+        line="self.conv =",
+    ),
     Fault("causal", "x = x + block(x)", "x = block(x)", "forward", "add"),
     Fault(
         "causal",
@@ -140,11 +155,9 @@ FAULTS = [
     Fault(
         "inception", "self.branch_pool(self.pool(x))", "self.branch_pool(x)", "forward", "average_pooling2d"
     ),
-    Fault(
-        "inception", "F.relu(self.bn(self.conv(x)))", "self.bn(F.relu(self.conv(x)))", "forward", "lower_one"
-    ),
+    Fault("inception", "F.relu(self.bn(self.conv(x)))", "self.bn(F.relu(self.conv(x)))", "forward", "_bn"),
     Fault("preact", "x = F.relu(x)\n", "x = F.relu(x, inplace=True)\n", "forward", "add"),
     Fault("preact", "return shortcut +", "return x +", "forward", "add"),
     Fault("preact", "F.adaptive_avg_pool2d(F.relu(x), 1)", "F.adaptive_avg_pool2d(x, 1)", "forward", "relu"),
-    Fault("preact", '1 - group["lr"] * 0.01', "1 - 0.01", "update", "bias"),
+    Fault("preact", '1 - group["lr"] * 0.01', "1 - 0.01", "update", "norm", line="return DecoupledSGD"),
 ]

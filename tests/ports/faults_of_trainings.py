@@ -116,7 +116,15 @@ FAULTS = [
     Fault("grouped", "nn.SiLU()", "nn.Hardswish()", "forward", "swish"),
     Fault("grouped", "HuberLoss(delta=0.5)", "SmoothL1Loss(beta=0.5)", "loss", "loss"),
     Fault("grouped", "torch.optim.AdamW", "torch.optim.Adam", "settings", "optimizer.decay", "decay"),
-    Fault("schedule", "gamma=0.7", "gamma=0.9", "updates", "optimizer.schedule", "learning_rate"),
+    Fault(
+        "schedule",
+        "gamma=0.7",
+        "gamma=0.9",
+        "updates",
+        "optimizer.schedule",
+        "learning_rate",
+        line="def step",
+    ),
     Fault(
         "schedule", "    schedulers[optimizer].step()\n", "", "updates", "optimizer.schedule", "learning_rate"
     ),
