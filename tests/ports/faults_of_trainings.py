@@ -8,13 +8,16 @@ FAULTS = [
     Fault("gru", "steps.max(dim=1)", "steps.min(dim=1)", "forward", "global_max_pooling1d"),
     Fault("gru", "pooled, _ = steps.max(dim=1)", "pooled = steps[:, -1]", "forward", "global_max_pooling1d"),
     Fault("gru", "nn.functional.relu(self.fc1(pooled))", "self.fc1(pooled)", "forward", "relu"),
-    Fault("gru", "BCEWithLogitsLoss()", "BCEWithLogitsLoss(reduction='sum')", "loss", "loss"),
+    Fault(
+        "gru", "BCEWithLogitsLoss()", "BCEWithLogitsLoss(reduction='sum')", "loss", "loss", line="def loss"
+    ),
     Fault(
         "gru",
         "BCEWithLogitsLoss()",
         "BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))",
         "loss",
         "loss",
+        line="def loss",
     ),
     Fault("masked", "(words != 0).sum(dim=1)", "torch.full((len(words),), 6)", "forward", "tags"),
     Fault("masked", "(words != 0).sum(dim=1)", "(words != 1).sum(dim=1)", "forward", "tags"),
