@@ -4,6 +4,7 @@
 # make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
+# make programs prove what `likewise code` prints of 100 drawn jobs, rung by rung; DRAWN=100
 # make ports    find every fault that is planted in a port
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
 # make kills    kill workers on a full queue 500 times, and write what came of it into docs/faults.md; KILLS=500
@@ -23,7 +24,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice ports faults kills protections fuzz hosts gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -106,6 +107,11 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 # Every line of advice, with whole graphs and every pair both ways; the suite runs a part of them.
 advice: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_ADVICE=all $(VENV)/bin/python -m pytest tests/advice
+
+# What is printed of the examples, and of this many drawn jobs, in both frameworks; the suite draws three.
+DRAWN ?= 100
+programs: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_DRAWN_PROGRAMS=$(DRAWN) $(VENV)/bin/python -m pytest tests/ports/test_code.py
 
 # Every fault planted in a port; the suite runs a part of them, others each day.
 ports: $(VENV)/installed-dev $(INTERPRETERS)

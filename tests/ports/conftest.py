@@ -56,3 +56,12 @@ def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
         return climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
 
     return checked
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both environments, as LIKEWISE_ENVIRONMENTS names it."""
+    folder = tmp_path_factory.mktemp("environments")
+    for framework in ("tensorflow", "torch"):
+        (folder / framework).symlink_to(interpreter(framework).parents[1])
+    return folder

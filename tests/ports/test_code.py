@@ -23,8 +23,8 @@ from tests.planted.clean_jobs import clean_job
 
 from .conftest import interpreter
 
-EXAMPLES = ("matched", "digits", "houses", "diabetes", "naive_port", "wide_and_deep")
-DRAWN = int(os.environ.get("LIKEWISE_DRAWN_PROGRAMS", "0"))
+EXAMPLES = ("article", "matched", "digits", "houses", "diabetes", "naive_port", "wide_and_deep")
+DRAWN = int(os.environ.get("LIKEWISE_DRAWN_PROGRAMS", "3"))
 """How many drawn jobs are printed and checked besides."""
 ROWS = 12
 

@@ -8,20 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.ports.conftest import interpreter
-
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both environments, as LIKEWISE_ENVIRONMENTS names it."""
-    folder = tmp_path_factory.mktemp("environments")
-    for framework in ("tensorflow", "torch"):
-        (folder / framework).symlink_to(interpreter(framework).parents[1])
-    return folder
 
 
 def likewise(*arguments: str, home: Path, environments: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
