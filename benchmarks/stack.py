@@ -43,15 +43,14 @@ class Prepared:
 class Desk:
     """A producer's connections to the private Redis."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, programs: Path | None = None) -> None:
         self.url = url
+        self.programs = programs
+        """The folder of the programs that its workers run; None where they run none."""
         self.client = connect(url)
         self.ledger = Ledger(self.client, retention_s=RETENTION_S)
         self.app = make_app(url, retention_s=RETENTION_S)
         self.blobs = BlobStore(self.client, url=None, redis_limit_bytes=2**20, retention_s=RETENTION_S)
-
-    programs = None
-    """Its workers run no programs."""
 
     def submit(self, job: Prepared) -> ExperimentRecord:
         """Put its runs on the queue."""
@@ -68,7 +67,8 @@ class Desk:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a command that is to use this Redis."""
-        return clean() | {"LIKEWISE_REDIS_URL": self.url, "PYTHONPATH": str(HERE.parent)}
+        settings = {"LIKEWISE_REDIS_URL": self.url, "PYTHONPATH": str(HERE.parent)}
+        return clean() | settings | ({"LIKEWISE_PROGRAMS": str(self.programs)} if self.programs else {})
 
 
 def _nothing(ref: ArrayRef) -> NoReturn:
@@ -87,11 +87,7 @@ def timings_of(result: RunResult) -> Timings:
 def worker(framework: str, python: str, desk: Desk) -> Iterator[None]:
     """One more warm worker of ours."""
     before = len(desk.ledger.workers())
-    settings = {
-        "LIKEWISE_REDIS_URL": desk.url,
-        "LIKEWISE_FRAMEWORK": framework,
-        "PYTHONPATH": str(HERE.parent),
-    }
+    settings = desk.environment() | {"LIKEWISE_FRAMEWORK": framework}
     with process([python, "-m", "likewise.worker"], settings):
         until(lambda: sum(one.state == "idle" for one in desk.ledger.workers()) > before)
         yield
