@@ -313,7 +313,8 @@ def _by_shape(one: Seen, two: Seen) -> dict[str, str]:
     if len(free) != len(one.slots):
         return {}
     for name in one.slots:
-        fits = [own for own in free if sorted(one.shape(name) or ()) == sorted(two.shape(own) or ())]
+        size = sorted(_without_ones(one.shape(name)))
+        fits = [own for own in free if sorted(_without_ones(two.shape(own))) == size]
         if not fits:
             return {}
         names[name] = max(fits, key=lambda own: SequenceMatcher(None, name, own, autojunk=False).ratio())

@@ -155,5 +155,5 @@ FAULTS = [
     Fault("preact", "x = F.relu(x)\n", "x = F.relu(x, inplace=True)\n", "forward", "add"),
     Fault("preact", "return shortcut +", "return x +", "forward", "add"),
     Fault("preact", "F.adaptive_avg_pool2d(F.relu(x), 1)", "F.adaptive_avg_pool2d(x, 1)", "forward", "relu"),
-    Fault("preact", '1 - group["lr"] * 0.01', "1 - 0.01", "update", "norm", line="return DecoupledSGD"),
+    Fault("preact", '1 - group["lr"] * 0.01', "1 - 0.01", "update", "norm", line="def optimizer"),
 ]
