@@ -11,6 +11,7 @@
 # make protections  take out each protection in turn, and see the test of its fault fail
 # make fuzz     give every reader 200,000 spoilt messages, records, job files and data files; CASES=200000
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
+# make mlflow   send comparisons to a real MLflow server, which is installed for it
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
@@ -24,7 +25,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -144,6 +145,16 @@ fuzz: $(VENV)/installed-dev
 # Producer, Redis and workers between network namespaces, one cut off and back, one slow; the suite runs a part of it.
 hosts: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_HOSTS=all $(VENV)/bin/python -m pytest tests/integration/test_hosts.py
+
+# A server has some 60 packages, which no other test needs, so it has an environment of its own.
+MLFLOW := .venvs/mlflow
+mlflow: $(VENV)/installed-dev $(INTERPRETERS) $(MLFLOW)/installed
+	. $(INTERPRETERS); LIKEWISE_TEST_MLFLOW=$(CURDIR)/$(MLFLOW)/bin/python $(VENV)/bin/python -m pytest tests/integration/test_mlflow.py
+
+$(MLFLOW)/installed: $(PACKAGES) | python
+	$(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/python -m pip --disable-pip-version-check --no-input install -e '.[mlflow]' mlflow
+	@touch $@
 
 # Made where there is a GPU: the environments have some 7 GB of CUDA each.
 gpu: $(TOOLS)/installed

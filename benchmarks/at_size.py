@@ -167,7 +167,7 @@ def written(network: str, folder: Path) -> Path:
 def timed(network: str, job: Path, framework: str, desk: Desk, *, budget: int) -> dict[str, Any]:
     """Time ours beside the plain program."""
     sides = f"{framework},plain={framework}:stock"
-    words = ["bench", str(job), "--sides", sides, "--budget", str(budget), "--no-twin", "--json"]
+    words = ["bench", str(job), "--sides", sides, "--budget", str(budget), "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "likewise.producer", *words],
         env=desk.environment(),

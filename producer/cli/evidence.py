@@ -1,4 +1,4 @@
-"""Commands on evidence: bundle an experiment, and verify a bundle."""
+"""Commands that take results elsewhere: bundle an experiment, verify a bundle, send it to MLflow."""
 
 from __future__ import annotations
 
@@ -86,3 +86,47 @@ def verify(
     found = verified(file, train=not no_train, quiet=output.quiet)
     output.put(VerificationDocument(found))
     raise typer.Exit(0 if found.holds else NOT_IN_AGREEMENT)
+
+
+def mlflow(
+    experiment: ExperimentId = "last",
+    uri: Annotated[
+        str | None,
+        typer.Option("--uri", metavar="URL", help="The tracking server; MLFLOW_TRACKING_URI, if none."),
+    ] = None,
+    into: Annotated[
+        str, typer.Option("--into", metavar="NAME", help="The experiment of MLflow that takes the runs.")
+    ] = "likewise",
+    as_json: AsJson = False,
+) -> None:
+    """Send a finished comparison to an MLflow server: a run for it, and one within it for each side.
+
+    Settings become parameters, losses metrics by epoch, and the page, the JSON document and every number are
+    kept as artifacts. What was sent before is not sent again. Needs pip install 'likewise[mlflow]'.
+
+    \b
+    Examples:
+      likewise mlflow last --uri http://localhost:5000
+      likewise mlflow last --uri http://localhost:5000 --into porting
+    """
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console
+    from likewise.producer.runs.submitted import find
+    from likewise.producer.tracking import send_to_mlflow
+
+    with experiments.open_for(quiet=as_json) as session:
+        record = find(session.ledger, experiment)
+        if record.experiment.grid:
+            raise UsageError(f"{record.experiment_id} is a sweep; compare one of its points, and send that")
+        outcome = experiments.judge(session, record)
+        if not outcome.ended:
+            name = record.experiment_id
+            raise UsageError(f"{name} is still running; first likewise watch {name}")
+        sent = send_to_mlflow(outcome, uri=uri, experiment=into)
+    if as_json:
+        document = {"experiment_id": record.experiment_id, "run_id": sent.run_id, "sides": dict(sent.sides)}
+        print_json({**document, "sent": not sent.again})
+        return
+    said = "was sent before, as" if sent.again else "sent as"
+    runs = ", ".join(f"{side} {run}" for side, run in sent.sides.items())
+    make_console().print(f"{record.experiment_id} {said} run {sent.run_id} ({runs})", markup=False)

@@ -55,6 +55,7 @@ WITHOUT_REDIS = {
     "logs",
     "bundle",
     "verify",
+    "mlflow",
 }
 DANGEROUS = """
 CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN
