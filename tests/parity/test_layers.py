@@ -212,6 +212,30 @@ SPACES = [
     HEAD,
 ]
 """Borders put on and cut off, and images made larger by each rule."""
+LINES = [
+    {"type": "zero_padding1d", "padding": [1, 2]},
+    {"type": "separable_conv1d", "filters": 4, "kernel_size": 3, "activation": "tanh"},
+    {"type": "depthwise_conv1d", "kernel_size": 2, "depth_multiplier": 2, "padding": "same"},
+    {"type": "upsampling1d", "size": 2},
+    {"type": "locally_connected1d", "filters": 3, "kernel_size": 3, "strides": 2, "activation": "silu"},
+    {"type": "conv1d_transpose", "filters": 4, "kernel_size": 3, "strides": 2},
+    {"type": "cropping1d", "cropping": [2, 1]},
+    {"type": "permute", "dims": [2, 1]},
+    {"type": "dense", "units": 5, "activation": {"type": "threshold", "threshold": -0.5, "value": -0.5}},
+    {"type": "flatten"},
+    HEAD,
+]
+"""What the pictures' layers are along one axis, the two of which are exchanged at the end."""
+SMALLER_VOLUMES = [
+    {"type": "reshape", "target_shape": [4, 4, 4, 1]},
+    {"type": "zero_padding3d", "padding": [1, 0, [0, 1]]},
+    {"type": "conv3d", "filters": 3, "kernel_size": 2, "activation": "tanh"},
+    {"type": "upsampling3d", "size": [1, 2, 1]},
+    {"type": "cropping3d", "cropping": [1, [1, 2], 0]},
+    {"type": "conv3d", "filters": 2, "kernel_size": 2, "activation": "silu"},
+    {"type": "flatten"},
+    HEAD,
+]
 MERGED = [
     {"type": "dense", "units": 4, "activation": "tanh", "name": "a", "inputs": ["input"]},
     {"type": "dense", "units": 4, "activation": "silu", "name": "b", "inputs": ["input"]},
@@ -296,6 +320,8 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "groups and dilation": (1e-5, {"layers": GROUPED, "input_shape": [7, 8, 4], "optimizer": SLOW}),
     "three axes": (1e-5, {"layers": VOLUMES, "input_shape": [64], "optimizer": MOMENTUM}),
+    "other layers of one axis": (1e-5, {"layers": LINES, "input_shape": [8, 2], "optimizer": MOMENTUM}),
+    "borders of three axes": (1e-5, {"layers": SMALLER_VOLUMES, "input_shape": [64], "optimizer": MOMENTUM}),
     "space": (1e-5, {"layers": SPACES, "input_shape": [7, 6, 2], "optimizer": MOMENTUM}),
     "merging": (5e-7, {"layers": MERGED, "input_shape": [4, 3], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
