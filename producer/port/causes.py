@@ -244,7 +244,7 @@ def _of_segments(pairing: Pairing) -> list[Placed]:
         apart = step.segment
         if not step.fed and not _explained(pairing, step):  # judged with its own segment
             apart = step.local
-        if apart > pairing.tolerance and not (apart == np.inf and _follows_another_shape(pairing, number)):
+        if apart > pairing.tolerance and not _follows_another_shape(pairing, number):
             found.append((2 * number, of_segment(pairing, step.before, apart, step.pair.reference.path)))
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
         last = of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs")
@@ -253,13 +253,15 @@ def _of_segments(pairing: Pairing) -> list[Placed]:
 
 
 def _follows_another_shape(pairing: Pairing, number: int) -> bool:
-    """Return whether a segment without a difference of its own comes after a module that gave another shape.
+    """Return whether a segment with the same calls comes after a module that gave another shape.
 
-    Such a module's output cannot be replaced by the reference's, so that what it is fed to differs as well.
+    Such a module's output cannot be replaced by the reference's, so that all behind it differs as well.
     """
     steps = pairing.forced.steps
-    parting = first_parting(steps[number].before, pairing.tolerance)
-    return parting == (None, None) and any(step.local == np.inf for step in steps[:number])
+    if all(step.local != np.inf for step in steps[:number]):
+        return False
+    mine, theirs = first_parting(steps[number].before, pairing.tolerance)
+    return mine is theirs is None or (mine is not None and theirs is not None and mine.kind == theirs.kind)
 
 
 def _alike(found: Sequence[Placed]) -> list[Placed]:

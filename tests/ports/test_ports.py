@@ -99,3 +99,15 @@ def test_a_program_that_sets_a_precision_is_checked_in_the_one_that_was_asked_fo
     found = check("separable", side="keras", edits=((old, f"{old}\nkeras.config.set_floatx('float32')\n"),))
     assert found.agrees
     assert "keras sets float32 for all its layers; here it ran in float64" in found.notes
+
+
+def test_what_follows_a_module_of_another_shape_is_no_finding_of_its_own(
+    check: Callable[..., PortCheck],
+) -> None:
+    old = "self.stem = Separable(3, 6)\n"
+    found = check(
+        "separable", side="torch", edits=((old, f"{old}        self.stem.depth.stride = (2, 2)\n"),)
+    )
+    assert [(one.path, one.setting) for one in found.findings if one.rung in ("settings", "forward")] == [
+        ("stem.depthwise", "strides")
+    ], [one.text for one in found.findings]
