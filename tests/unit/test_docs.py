@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,9 @@ def test_a_page_that_lags_behind_is_noticed(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 1
     assert "settings.md" in done.stderr
+
+
+def test_the_index_has_every_decision_in_order() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(file.name for file in folder.glob("[0-9]*.md"))
