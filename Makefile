@@ -114,7 +114,7 @@ DRAWN ?= 100
 programs: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_DRAWN_PROGRAMS=$(DRAWN) $(VENV)/bin/python -m pytest tests/ports/test_code.py
 
-# Every fault planted in a port; the suite runs a part of them, others each day.
+# Every fault planted in a port; the suite runs a part of them.
 ports: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_PORTS=all $(VENV)/bin/python -m pytest tests/ports
 

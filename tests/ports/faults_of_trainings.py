@@ -107,7 +107,7 @@ FAULTS = [
         "view(-1, 3, 3, self.width).permute(0, 3, 1, 2)",
         "view(-1, self.width, 3, 3)",
         "forward",
-        "up_one",
+        "reshape",
     ),
     Fault("decoder", "nn.LeakyReLU(0.1)", "nn.LeakyReLU(0.01)", "forward", "leak", "negative_slope"),
     Fault("decoder", "            nn.Tanh(),\n", "", "forward", "tanh"),
