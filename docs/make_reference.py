@@ -36,15 +36,8 @@ PARTS: list[tuple[str, list[str], Any]] = [
     (
         "activations",
         [
-            "PlainActivation",
-            "LeakyRelu",
-            "Elu",
-            "Celu",
-            "HardSigmoid",
-            "Shrink",
-            "Threshold",
-            "Squareplus",
-            "Sparsemax",
+            *("PlainActivation", "LeakyRelu", "Elu", "Celu", "HardSigmoid"),
+            *("Shrink", "Threshold", "Squareplus", "Sparsemax"),
         ],
         activations,
     ),

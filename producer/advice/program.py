@@ -384,8 +384,7 @@ def _template(framework: str) -> Any:
     file = files("likewise.producer.advice").joinpath("programs", f"{framework}.j2")
     if not file.is_file():
         return None
-    # what is written is Python
-    environment = Environment(
+    environment = Environment(  # what it writes is Python
         autoescape=select_autoescape((), default_for_string=False), extensions=["jinja2.ext.do"]
     )
     environment.filters |= {"tuple": tuple, "py": python, "complement": _complement}

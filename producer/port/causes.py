@@ -222,8 +222,7 @@ def _of_modules(pairing: Pairing) -> list[Placed]:
             relative_difference=finite(step.local),
             text=f"fed the same, {step.pair.reference.path} of {pairing.reference.label} and "
             f"{step.pair.other.path} of {pairing.other.label} give numbers that are {gap(step.local)} "
-            "apart, with "
-            "the same settings",
+            "apart, with the same settings",
         )
         for step in pairing.forced.steps
         if step.local > pairing.tolerance and step.fed and not _explained(pairing, step)

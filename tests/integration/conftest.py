@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -82,3 +83,15 @@ def start(environment: dict[str, str], likewise: Command) -> Iterator[Callable[.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def document(likewise: Command) -> Callable[..., Any]:
+    """What a command says as JSON."""
+
+    def said(*words: str) -> Any:
+        answer = likewise(*words, "--json")
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    return said

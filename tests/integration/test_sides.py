@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 
 import pytest
 
@@ -11,18 +10,6 @@ SIDES = ("--sides", "torch:eager,torch:compiled,tensorflow")
 EAGER, COMPILED, OTHER = "torch-eager", "torch-compiled", "tensorflow"
 PLANTED = f"overrides={{{COMPILED}: {{optimizer.learning_rate: 0.02}}, {OTHER}: {{loss.reduction: sum}}}}"
 """Both others differ from the first, each in a setting of its own."""
-
-
-@pytest.fixture(scope="module")
-def document(likewise):
-    """What a command says as JSON."""
-
-    def said(*words):
-        answer = likewise(*words, "--json")
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout)
-
-    return said
 
 
 def test_three_sides_that_train_alike_agree(document):

@@ -41,18 +41,6 @@ def job(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def document(likewise):
-    """What a command says as JSON."""
-
-    def said(*words):
-        answer = likewise(*words, "--json")
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout)
-
-    return said
-
-
 def largest_gaps(found) -> dict[str, float]:
     """The largest gap of each other side, over all that is compared."""
     return {one["other"]: max(gap["relative"] for gap in one["gaps"]) for one in found["gaps"]}
