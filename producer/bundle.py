@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -40,6 +41,8 @@ MANIFEST, RESULTS, JOB, SERIES = "manifest.json", "results.json", "job.json", "s
 MOST_BYTES = 2**30
 """The data in a bundle take so many bytes at most, and so does each of its members."""
 _LONGEST_MANIFEST = 2**24
+_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+"""What reading a member of a damaged archive may raise."""
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that the same bundle has the same bytes."""
 
@@ -194,7 +197,7 @@ def _wrong_members(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[str
             continue
         try:
             content = _read(archive, entry) if entry.file_size == known.nbytes else b""
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+        except _DAMAGED:
             yield f"{name} is damaged"
             continue
         if hashlib.sha256(content).hexdigest() != known.sha256:
@@ -241,7 +244,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
         return Manifest.model_validate_json(_read(archive, entry))
     except KeyError:
         raise UsageError(f"{path} is no bundle: it has no {MANIFEST}") from None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except _DAMAGED:
         raise UsageError(f"{path} is no bundle: its {MANIFEST} is damaged") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import zipfile
 
 import numpy as np
 import pytest
+
+from likewise.producer.bundle import check_members
+from likewise.shared.errors import UsageError
 
 JOB = {
     "name": "line",
@@ -110,6 +114,15 @@ def forged(bundle, change):
     sha256 = hashlib.sha256(content).hexdigest()
     manifest["members"]["results.json"] = {"sha256": sha256, "nbytes": len(content)}
     return {**bundle, "results.json": content, "manifest.json": json.dumps(manifest).encode()}
+
+
+@pytest.mark.usefixtures("bundle")
+def test_wherever_a_bundle_is_damaged_that_is_told(folder, tmp_path):
+    whole, damaged = (folder / "line.zip").read_bytes(), tmp_path / "damaged.zip"
+    for place in range(0, len(whole) - 4, 101):
+        damaged.write_bytes(whole[:place] + b"XXXX" + whole[place + 4 :])
+        with contextlib.suppress(UsageError):  # it is no bundle any more
+            check_members(damaged)
 
 
 def test_numbers_that_nobody_trained_are_found_by_training_again(likewise, bundle, tmp_path):
