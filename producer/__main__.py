@@ -10,7 +10,7 @@ import gc
 import signal
 import sys
 
-ALLOCATIONS_A_COLLECTION = 50_000
+ALLOCATIONS_A_COLLECTION = 200_000
 """How many of the youngest objects start a collection; Python's own number is 700."""
 
 

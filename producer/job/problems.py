@@ -22,6 +22,7 @@ from likewise.shared.errors import Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import BuiltinData
 from likewise.shared.job.fields import NAMED, ONE
+from likewise.shared.job.kinds import types_of
 
 _MISSING = object()
 FRAMEWORKS: tuple[str, ...] = Experiment.model_fields["frameworks"].default
@@ -134,6 +135,7 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
     fields: tuple[str, ...] = ()
     kind, union = "job file", None
     for element in details["loc"]:
+        options, value, kind = _of_its_type(options, value, kind, path)
         models = [option for option in options if _is_model(option)]
         if element == "[key]" and path:  # pydantic's word for the key that it names before
             continue
@@ -144,13 +146,8 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
         if isinstance(element, int) and (rows := _items(options)):
             options = list(_options(rows))
             value = _below(value, element)
-        elif len(models) > 1 and not any(element in _tags(option) for option in models):
+        elif len(models) > 1:
             continue  # words apart from mappings
-        elif len(models) > 1:  # the tag of a union of mappings
-            options = [option for option in models if element in _tags(option)]
-            value = {"type": value} if isinstance(value, str) else value
-            kind = f"{element} {_kind(path)}"
-            continue
         elif models:
             fields = tuple(models[0].model_fields)
             kind = kind if "type" in fields else (path[-1] if path else "job file")
@@ -174,6 +171,18 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
         union=union,
         error=details,
     )
+
+
+def _of_its_type(
+    options: list[Any], value: Any, kind: str, path: Sequence[str]
+) -> tuple[list[Any], Any, str]:
+    """Return of several kinds the one that a mapping's `type` names, the mapping, and what it is called."""
+    document = {"type": value} if isinstance(value, str) else value
+    word = document.get("type") if isinstance(document, dict) else None
+    named = [option for option in options if word in _tags(option)]
+    if len(options) == 1 or not named:
+        return options, value, kind
+    return named, document, f"{word} {_kind(path)}"
 
 
 def _problem(found: _Found, prefix: str) -> Problem:
@@ -374,5 +383,4 @@ def _is_model(option: Any) -> bool:
 
 
 def _tags(option: Any) -> tuple[str, ...]:
-    field = option.model_fields.get("type") if _is_model(option) else None
-    return get_args(field.annotation) if field is not None else ()
+    return types_of(option) if _is_model(option) else ()

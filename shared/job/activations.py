@@ -22,10 +22,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import NonNegative, Positive, Word
+from likewise.shared.job.fields import NonNegative, Positive
+from likewise.shared.job.kinds import Kinds
 
 
 class PlainActivation(Frozen):
@@ -101,7 +100,6 @@ class Sparsemax(Frozen):
 
 Activation = Annotated[
     PlainActivation | LeakyRelu | Elu | Celu | HardSigmoid | Shrink | Threshold | Squareplus | Sparsemax,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]
 LINEAR = PlainActivation(type="linear")

@@ -18,8 +18,8 @@ from likewise.shared.job.fields import (
     NonNegative,
     Positive,
     Table,
-    Word,
 )
+from likewise.shared.job.kinds import Kinds
 
 Missing = Literal["error", "drop", "mean", "median", "most_frequent", "indicator"]
 Categories = Literal["one_hot", "ordinal"]
@@ -292,8 +292,7 @@ Data = Annotated[
     | ImagesData
     | BuiltinData
     | SyntheticData,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]
 
 

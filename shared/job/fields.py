@@ -5,17 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    Strict,
-    Tag,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BeforeValidator, Discriminator, Field, Strict, Tag
+from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
 
@@ -43,34 +34,6 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 DataSeed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def _typed(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
-
-class _Word:
-    """Reads a word as a mapping with only that `type`, and says in the JSON Schema which words may."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_typed, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        union = handler(schema)
-        members = [handler.resolve_ref_schema(dict(member)) for member in union.get("oneOf", [])]
-        words = [word for member in members if member["required"] == ["type"] for word in _types(member)]
-        return {"anyOf": [{"enum": words, "type": "string"}, union]} if words else union
-
-
-def _types(member: JsonSchemaValue) -> list[str]:
-    declared = member["properties"]["type"]
-    return list(declared["enum"]) if "enum" in declared else [declared["const"]]
-
-
-Word = _Word()
-"""A word may stand for a mapping with only a `type`: `loss: mse` is `loss: {type: mse}`."""
 
 
 def _even_numbers(value: Any) -> Any:

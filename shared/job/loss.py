@@ -63,7 +63,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
+from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive
+from likewise.shared.job.kinds import Kinds
 
 Reduction = Literal["mean", "sum", "sum_of_means"]
 
@@ -307,8 +308,7 @@ Loss = Annotated[
     | CategoricalFocalCrossentropy
     | CategoricalHinge
     | MultiMargin,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Count, Word
+from likewise.shared.job.fields import Count
+from likewise.shared.job.kinds import Kinds
 from likewise.shared.job.loss import Loss
 
 PlainMetric = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc"]
@@ -52,7 +53,7 @@ class Recall(Frozen):
     """Whether classes count alike or elements do, as for precision."""
 
 
-SetMetric = Annotated[TopKAccuracy | Precision | Recall, Field(discriminator="type"), Word]
+SetMetric = Annotated[TopKAccuracy | Precision | Recall, Kinds()]
 
 _SET = ("top_k_accuracy", "precision", "recall")
 _Name = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc", "top_k_accuracy", "precision", "recall"]

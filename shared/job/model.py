@@ -15,7 +15,7 @@ JOINED = "outputs"
 """The path of the stage in which several outputs lie side by side."""
 
 
-class Model(Frozen, defer_build=False):
+class Model(Frozen):
     """Layers, each applied to the one before it or to those that its `inputs` name.
 
     A layer comes after its inputs; the last one's output is the model's, or `outputs` names several. A model

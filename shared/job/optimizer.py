@@ -61,7 +61,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
+from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive
+from likewise.shared.job.kinds import Kinds
 from likewise.shared.job.schedule import Schedule
 
 
@@ -233,8 +234,7 @@ class Adadelta(_Optimizer):
 
 Optimizer = Annotated[
     Sgd | Adam | AdamW | Adamax | Nadam | RmsProp | Adagrad | Adadelta,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]
 
 

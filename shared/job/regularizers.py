@@ -27,7 +27,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Many, NonNegative, Word
+from likewise.shared.job.fields import Many, NonNegative
+from likewise.shared.job.kinds import Kinds
 
 NORM_EPSILON = 1e-7
 """What a constraint adds to a norm before it divides by it."""
@@ -56,7 +57,7 @@ class L1L2(Frozen):
     l2: NonNegative = 0.0
 
 
-Regularizer = Annotated[L1 | L2 | L1L2, Field(discriminator="type"), Word]
+Regularizer = Annotated[L1 | L2 | L1L2, Kinds()]
 
 
 class _ByNorm(Frozen):
@@ -105,7 +106,7 @@ class NonNeg(Frozen):
     type: Literal["non_neg"]
 
 
-Constraint = Annotated[MaxNorm | MinMaxNorm | UnitNorm | NonNeg, Field(discriminator="type"), Word]
+Constraint = Annotated[MaxNorm | MinMaxNorm | UnitNorm | NonNeg, Kinds()]
 
 
 def strengths(regularizer: Regularizer | None) -> tuple[float, float]:

@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Count, Many, NonNegative, Positive, Word
+from likewise.shared.job.fields import Count, Many, NonNegative, Positive
+from likewise.shared.job.kinds import Kinds
 
 
 class _Schedule(Frozen):
@@ -129,4 +130,4 @@ CountedSchedule = (
     | PiecewiseSchedule
 )
 """The schedules whose rates follow from the count of updates alone."""
-Schedule = Annotated[CountedSchedule | ReduceOnPlateauSchedule, Field(discriminator="type"), Word]
+Schedule = Annotated[CountedSchedule | ReduceOnPlateauSchedule, Kinds()]

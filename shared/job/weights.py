@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import DataSeed, Numbers, Positive, Word
+from likewise.shared.job.fields import DataSeed, Numbers, Positive
+from likewise.shared.job.kinds import Kinds
 
 
 class _Distribution(Frozen):
@@ -156,8 +157,7 @@ Initializer = Annotated[
     | VarianceScaling
     | Orthogonal
     | IdentityMatrix,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]
 
 
@@ -199,6 +199,5 @@ class NpzWeights(Frozen):
 
 InitialWeights = Annotated[
     SharedWeights | InitializerWeights | FrameworkWeights | GivenWeights | NpzWeights,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]

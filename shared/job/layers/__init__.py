@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
-from likewise.shared.job.fields import Word
+from likewise.shared.job.kinds import Kinds
 from likewise.shared.job.layers.basic import (
     ActivationLayer,
     Dense,
@@ -71,6 +69,5 @@ Layer = Annotated[
     | ZeroPadding
     | Cropping
     | Upsampling,
-    Field(discriminator="type"),
-    Word,
+    Kinds(),
 ]

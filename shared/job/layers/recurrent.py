@@ -19,9 +19,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from likewise.shared.job.fields import Count
+from likewise.shared.job.kinds import Kinds
 from likewise.shared.job.layers.base import (
     BaseLayer,
     Cell,
@@ -221,7 +222,7 @@ class Bidirectional(BaseLayer):
     """
 
     type: Literal["bidirectional"]
-    layer: Annotated[SimpleRnn | Lstm | Gru, Field(discriminator="type")]
+    layer: Annotated[SimpleRnn | Lstm | Gru, Kinds()]
 
     @field_validator("layer")
     @classmethod
