@@ -78,8 +78,10 @@ def prepare_experiment(
 
 def _without_a_table(experiment: Experiment) -> list[str]:
     """Say once which frameworks `defaults: native` leaves at the shared defaults."""
+    if experiment.defaults != "native":
+        return []
     names = [name for name in experiment.frameworks_needed if not native_table(name)]
-    if experiment.defaults != "native" or not names:
+    if not names:
         return []
     return [
         f"no table of defaults is known for {both(names)}: what is left out there has the shared defaults"
