@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from likewise.producer.display import both, size
+from likewise.producer.display import both, first_fault, size
 from likewise.producer.golden import Golden, pin
 from likewise.producer.runs.results import merged
 from likewise.shared.errors import ResultError, UsageError
@@ -104,7 +104,7 @@ def write_bundle(session: Session, outcome: Judged, series: str, path: Path, *, 
 
     Raises UsageError for what cannot be bundled.
     """
-    golden = pin(session, outcome)
+    golden = pin(session, outcome, called="bundle")
     refs = {ref.sha256: ref for one in golden.own for ref in arrays_of(one.run)}
     total = sum(ref.nbytes for ref in refs.values())
     if data and total > MOST_BYTES:
@@ -211,9 +211,7 @@ def read_bundle(path: Path) -> Bundle:
         try:
             golden = Golden.model_validate_json(_read(archive, archive.getinfo(RESULTS)))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise ResultError(f"{path}: {RESULTS}: {where}: {first['msg'].lower()}") from None
+            raise ResultError(f"{path}: {RESULTS}: {first_fault(error)}") from None
         refs = {ref.sha256: ref for one in golden.own for ref in arrays_of(one.run)}
         if manifest.data == "hashes":
             return Bundle(manifest=manifest, golden=golden, data={})
@@ -247,9 +245,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
     except _DAMAGED:
         raise UsageError(f"{path} is no bundle: its {MANIFEST} is damaged") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "document"
-        raise UsageError(f"{path}: {MANIFEST}: {where}: {first['msg'].lower()}") from None
+        raise UsageError(f"{path}: {MANIFEST}: {first_fault(error)}") from None
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

@@ -9,7 +9,10 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MISSING = "—"
 """What stands for a number that there is not."""
@@ -257,3 +260,22 @@ def sparkline(values: Sequence[float], width: int) -> str:
 def is_logarithmic(values: Sequence[float]) -> bool:
     """Return whether a logarithmic scale shows more: all above zero, over two orders of magnitude."""
     return bool(values) and min(values) > 0 and max(values) / _LOGARITHMIC_FROM >= min(values)
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return in a clause what is wrong first with a document that Likewise has written."""
+    first = error.errors(include_url=False)[0]
+    place = printable(".".join(map(str, first["loc"])))
+    match first["type"]:
+        case "json_invalid":
+            return "it is no JSON document"
+        case "missing":
+            return f"it lacks {place}"
+        case "extra_forbidden":
+            return f"it has {place}, which no such document has"
+        case _ if not place:
+            return "it has no fields"
+        case _ if isinstance(first["input"], str | int | float | None):
+            return f"{place} is {short(first['input'])}, which does not fit there"
+        case _:
+            return f"{place} does not fit there"

@@ -321,12 +321,17 @@ def _unsaid(_: str) -> None:
 
 
 @contextmanager
-def cancelling(session: Session, record: ExperimentRecord) -> Iterator[None]:
-    """Let Ctrl-C cancel the experiment with all that belongs to it; another one leaves at once."""
+def cancelling(
+    session: Session, record: ExperimentRecord, *, goes_on_by: str | None = None
+) -> Iterator[None]:
+    """Let Ctrl-C cancel the experiment with all that belongs to it; another one leaves at once.
+
+    `goes_on_by` is the command that goes on with what was interrupted, once the runs are finished.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        say(_cancelled(session, record))
+        say(_cancelled(session, record, goes_on_by))
         raise InterruptedByUserError from None
 
 
@@ -341,13 +346,20 @@ def leaving(record: ExperimentRecord) -> Iterator[None]:
         raise InterruptedByUserError from None
 
 
-def _cancelled(session: Session, record: ExperimentRecord) -> str:
+def _cancelled(session: Session, record: ExperimentRecord, goes_on_by: str | None) -> str:
     """Cancel, and say in one line what becomes of the runs."""
     from likewise.producer.runs.submitted import cancel
 
     name = record.experiment_id
     try:
-        cancel(name, ledger=session.ledger)
+        runs = cancel(name, ledger=session.ledger)
     except KeyboardInterrupt:
         return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
-    return f"interrupted: the runs of {name} are cancelled"
+    if any(run.state != "succeeded" for run in runs if run.experiment_id == name):
+        return f"interrupted: the runs of {name} are cancelled"
+    if goes_on_by is not None:
+        return f"interrupted: what was not finished is cancelled; likewise {goes_on_by} {name} goes on"
+    return (
+        f"interrupted: the runs of {name} are finished, and only what was trained further for its verdict is "
+        f"cancelled; likewise show {name} shows it"
+    )

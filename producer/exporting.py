@@ -24,6 +24,7 @@ from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
 from likewise.producer.display import gap
 from likewise.producer.port.flow import interpreter_of
 from likewise.producer.port.hosted import Hosted, relative_difference
+from likewise.producer.runs.results import untrained
 from likewise.shared.errors import RunFailedError, UsageError
 from likewise.shared.job.weights import NpzWeights
 from likewise.shared.settings import Settings
@@ -101,7 +102,7 @@ def _trained(outcome: Judged, side: str, seed: int | None) -> tuple[Run, int]:
     row = 0 if seed is None else seeds.index(seed)
     (of_side,) = [one for one in outcome.comparison.runs if one.side == side]
     if not of_side.table.succeeded[row]:
-        raise UsageError(f"{side} has no trained model of seed {seeds[row]}: that training failed")
+        raise untrained(side, of_side.table.rows[row], outcome.record.experiment_id)
     return run, row
 
 

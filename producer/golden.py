@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError, field_serializer
 
-from likewise.producer.display import both
+from likewise.producer.display import both, first_fault
 from likewise.producer.follow_ups import RERUN, TWIN
 from likewise.producer.judging import judged
 from likewise.producer.runs.results import FinishedRuns, trained_of
@@ -91,8 +91,8 @@ class Golden(Frozen):
             raise UsageError(f"{source} has {sides} pinned, and the job has no such side")
 
 
-def pin(session: Session, outcome: Judged) -> Golden:
-    """Return a finished comparison as a golden result.
+def pin(session: Session, outcome: Judged, *, called: str = "pin") -> Golden:
+    """Return a finished comparison as a golden result; `called` is what the user asked for.
 
     Raises UsageError for a sweep, for one that is not finished or failed, and for one that is too large.
     """
@@ -101,12 +101,14 @@ def pin(session: Session, outcome: Judged) -> Golden:
     record = outcome.record
     name = record.experiment_id
     if record.experiment.grid:
-        raise UsageError(f"{name} is a sweep; pin one of its points, compared with --set")
+        raise UsageError(f"{name} is a sweep; {called} one of its points, compared with --set")
     if not outcome.ended:
         raise UsageError(f"{name} is still running; first likewise watch {name}")
     if outcome.comparison.failed:
+        ends = {one.failure.reason for run in outcome.comparison.runs for one in run.seeds if one.failure}
+        end = "was cancelled" if ends == {"cancelled"} else "failed"
         raise UsageError(
-            f"a training of {name} failed, so there is nothing to pin: {outcome.comparison.reasons[0]}"
+            f"a training of {name} {end}, so there is nothing to {called}: {outcome.comparison.reasons[0]}"
         )
     found = {
         relation: outcome.finished[relation] for relation in (TWIN, RERUN) if relation in outcome.finished
@@ -116,8 +118,8 @@ def pin(session: Session, outcome: Judged) -> Golden:
     size = sum(ref.nbytes for ref in refs.values())
     if size > MOST_BYTES:
         raise UsageError(
-            f"the results of {name} take {size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB are "
-            "pinned; pin a comparison of fewer seeds"
+            f"the results of {name} take {size / 1e6:.0f} MB, and a file takes {MOST_BYTES / 1e6:.0f} MB at "
+            f"most; {called} a comparison of fewer seeds"
         )
     parts = {relation: tuple(PinnedRun(run=run, result=got) for run, got in one.runs)
              for relation, one in found.items()}  # fmt: skip
@@ -149,14 +151,17 @@ def read_golden(path: Path) -> Golden:
         text = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--against {path} cannot be read: {error.strerror}").about(path) from None
+    if text.startswith(b"PK"):
+        raise UsageError(
+            f"--against {path} is a zip file, and no golden result; likewise verify {path} trains a bundle "
+            "again, and likewise pin ID -o FILE writes a golden result"
+        )
     try:
         return Golden.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "document"
+        wrong = first_fault(error)
         raise UsageError(
-            f"--against {path} is no golden result: {where}: {first['msg'].lower()}; likewise pin ID -o FILE "
-            "writes one"
+            f"--against {path} is no golden result: {wrong}; likewise pin ID -o FILE writes one"
         ) from None
 
 

@@ -202,7 +202,7 @@ def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
             most_combined=options.get("combinations", 4),
             budget_s=options.get("budget_s", 300),
         )
-        with experiments.cancelling(session, record):
+        with experiments.cancelling(session, record, goes_on_by="explain"):
             found = explain_experiment(
                 session, record, question, queue_anyway=asked.request.queue_anyway, quiet=asked.quiet
             )
@@ -242,7 +242,7 @@ def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
             needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
             sites = benching.find_sites(session, needs, timing)
             record = experiments.submit_prepared(session, prepared, asked.request)
-        with experiments.cancelling(session, record):
+        with experiments.cancelling(session, record, goes_on_by="bench"):
             found = benching.bench_experiment(session, record, timing, sites, quiet=asked.quiet)
         return BenchResult(found, session)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from likewise.producer.bench.models import Bench, TimedRounds
 from likewise.producer.blame.explanation import Explained, Explanation
+from likewise.producer.display import first_fault
 from likewise.producer.experiments import judge, say
 from likewise.shared.errors import RefusedByRedisError, ResultError, UsageError
 from likewise.shared.ledger.records import ExperimentRecord, Kind
@@ -69,9 +70,7 @@ def _found(session: Session, record: ExperimentRecord, kind: Kind, model: type[M
     try:
         return model.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "document"
         raise ResultError(
-            f"the {kind} of {record.experiment_id} cannot be read: {where}: {first['msg'].lower()} (it is "
-            "damaged, or another version of Likewise wrote it); make it anew"
+            f"the {kind} of {record.experiment_id} cannot be read: {first_fault(error)} (it is damaged, or "
+            "another version of Likewise wrote it); make it anew"
         ) from None

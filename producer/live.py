@@ -188,6 +188,7 @@ class Lines:
         self._runs = runs
         self._detail = detail
         self._every_s = VERBOSE_EVERY_S if detail == "everything" else LINE_EVERY_S
+        self._all_known = False
         self._printed = dict.fromkeys(sides, "")
         self._printed_s = dict.fromkeys(sides, time.monotonic())
 
@@ -197,6 +198,14 @@ class Lines:
         lane.apply(update)
         if sum(len(one.records) for one in self._lanes.values()) < self._runs:
             return  # the first updates are one a run: until all are known, none can be said to be done
+        if not self._all_known:
+            self._all_known = True
+            for other in self._lanes.values():
+                if other is not lane:
+                    self._say(other, update)
+        self._say(lane, update)
+
+    def _say(self, lane: Lane, update: Update) -> None:
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
         if some := lane.some_diverged:
             state += f", {some}"

@@ -18,7 +18,7 @@ from likewise.producer.classifying import predicted_classes, probabilities
 from likewise.producer.data.new_rows import read_new_rows
 from likewise.producer.experiments import carry_out
 from likewise.producer.report.predictions import Predictions
-from likewise.producer.runs.results import merged, one_a_side, trained_of
+from likewise.producer.runs.results import merged, one_a_side, trained_of, untrained
 from likewise.producer.runs.routing import Need, refuse_unserved
 from likewise.producer.runs.submit import FollowUp
 from likewise.shared.errors import RunFailedError, UsageError
@@ -82,7 +82,7 @@ def trained_model(
     wanted = seeds[0] if seed is None else seed
     table = SeedTable.of(result, [wanted], arrays=session.blobs.get)
     if not table.succeeded[0]:
-        raise UsageError(f"{side} of {name} has no trained model of seed {wanted}: that training failed")
+        raise untrained(side, table.rows[0], name)
     return TrainedModel(
         record=record,
         run=runs[side].model_copy(update={"seeds": (wanted,)}),

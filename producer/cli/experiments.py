@@ -91,7 +91,7 @@ def watch(
 ) -> None:
     """Follow an experiment that was submitted before, from any terminal, and show the verdict.
 
-    Ctrl-C stops watching; the trainings go on. Ends with 3 when a training failed.
+    Ctrl-C stops watching; the trainings go on. Ends with 3 when a training failed or was cancelled.
 
     Example: likewise watch last
     """
@@ -307,16 +307,25 @@ def cancel(
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
+        before = {run.run_id: run.state for run in session.ledger.records(record.run_ids)}
         runs = cancel(record.experiment_id, ledger=session.ledger)
     own = [run for run in runs if run.experiment_id == record.experiment_id]
     # of a side's several runs the one that ends last is told
-    states = {run.side: run.state for run in sorted(own, key=lambda run: _ENDS.index(run.state))}
+    own.sort(key=lambda run: _ENDS.index(run.state))
+    states = {run.side: run.state for run in own}
+    old = {run.side for run in own if before.get(run.run_id) == run.state == "cancelled"}
+    old -= {run.side for run in own if before.get(run.run_id) != run.state}
     related = [run.state for run in runs if run.experiment_id != record.experiment_id]
     if as_json:
         document = {"experiment_id": record.experiment_id, "runs": states, "related_runs": related}
         print_json(document)
         return
-    told = [f"{label} {_SAID.get(state, f'had already {state}')}" for label, state in states.items()]
+    told = [
+        f"{label} was cancelled before"
+        if label in old
+        else f"{label} {_SAID.get(state, f'had already {state}')}"
+        for label, state in states.items()
+    ]
     ended = sum(state in _SAID for state in related)
     more = f"; {ended} more that belong to it stop, too" if ended else ""
     make_console().print(f"{record.experiment_id}: {', '.join(told)}{more}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from likewise.shared.errors import ResultError
+from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.run_result import RunResult, StoredResult
@@ -17,6 +17,7 @@ from likewise.shared.run import Run
 
 if TYPE_CHECKING:
     from likewise.producer.runs.submit import Services
+    from likewise.shared.results.seed_table import SeedRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,15 @@ def trained_of(services: Services, record: ExperimentRecord) -> FinishedRuns:
     found = results_of(services, record)
     runs = services.ledger.runs([result.run_id for result in found])
     return FinishedRuns(record=record, runs=list(zip(runs, found, strict=True)))
+
+
+def untrained(side: str, row: SeedRow, experiment_id: str) -> UsageError:
+    """Return the error of asking for the model of a training that has none."""
+    cancelled = row.failure is not None and row.failure.reason == "cancelled"
+    end = "was cancelled" if cancelled else "failed"
+    return UsageError(
+        f"{side} of {experiment_id} has no trained model of seed {row.seed}: that training {end}"
+    )
 
 
 def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:

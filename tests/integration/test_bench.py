@@ -35,7 +35,9 @@ def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert said.splitlines()[-1].endswith("are cancelled")
+    assert said.splitlines()[-1].endswith(
+        f"is cancelled; likewise bench {newest(desk).experiment_id} goes on"
+    )
     until(lambda: not desk.client.exists(*held), within_s=5, what="the host is free")
     timed = desk.ledger.experiment(newest(desk).related["timed"])
     assert timed.experiment.labels == ("tensorflow-eager",)

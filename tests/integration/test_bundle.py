@@ -170,12 +170,14 @@ def test_without_its_data_a_bundle_is_trained_on_those_of_the_folder(
     [
         (b"no zip", "is no bundle: it is no zip file"),
         (None, "is no bundle: it has no manifest.json"),
+        ({"manifest.json": b'{"schema_version": "x"}'}, 'schema_version is "x", which does not fit there'),
+        ({"manifest.json": b"no json"}, "manifest.json: it is no JSON document"),
     ],
 )
 def test_what_is_no_bundle_is_refused(likewise, tmp_path, content, told):
     path = tmp_path / "b.zip"
-    if content is None:
-        written({"other": b""}, path)
+    if not isinstance(content, bytes):
+        written(content or {"other": b""}, path)
     else:
         path.write_bytes(content)
     answer = likewise("verify", str(path))

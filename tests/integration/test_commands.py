@@ -222,6 +222,32 @@ def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until, end
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("predict", "--data", __file__, "--side", "torch"), "no trained model of seed 0: that training was"),
+        (("bundle",), "was cancelled, so there is nothing to bundle"),
+        (("cancel",), "tensorflow was cancelled before, torch was cancelled before"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_cancelled_training_is_not_called_a_failed_one(likewise, cancelled, words, told):
+    command, *more = words
+    answer = likewise(command, cancelled, *more)
+
+    assert told in " ".join(f"{answer.stdout} {answer.stderr}".split())
+    assert "failed" not in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def cancelled(likewise):
+    """The id of an experiment that was cancelled while it trained or waited."""
+    name = likewise("submit", "matched", *LONG).stdout.strip()
+    likewise("cancel", name)
+    likewise("watch", name)
+    return name
+
+
 def test_a_second_ctrl_c_leaves_at_once_and_without_a_traceback(start, likewise, promptly):
     def took_s():
         process = start("compare", "-v", "matched", *LONG)
@@ -261,7 +287,9 @@ def test_ctrl_c_cancels_the_twin_and_the_rerun_too(start, desk, until):
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert said.splitlines()[-1].endswith("are cancelled")
+    name = newest(desk).experiment_id
+    assert said.splitlines()[-1].startswith(f"interrupted: the runs of {name} are finished")
+    assert said.splitlines()[-1].endswith(f"is cancelled; likewise show {name} shows it")
     until(lambda: set(related(desk)) <= ENDED, within_s=5, what="all have ended")
     assert "cancelled" in related(desk)
 

@@ -158,7 +158,7 @@ def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert "are cancelled" in said
+    assert "what was not finished is cancelled; likewise explain" in said
     assert "Traceback" not in said
     newest = desk.ledger.experiments(limit=1)[0]
     mixtures = desk.ledger.experiment(newest.related["mixtures"])
