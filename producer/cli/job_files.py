@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="The job file to write.")] = Path("job.yaml"),
+    file: Annotated[
+        Path | None, typer.Argument(help="The job file to write; job.yaml if none.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The same, as other commands have it."),
+    ] = None,
     from_example: Annotated[
         str | None, typer.Option("--from", metavar="EXAMPLE", help="Copy a shipped example.")
     ] = None,
@@ -52,17 +58,21 @@ def init(
     """
     from likewise.producer.job.new_file import write_new
     from likewise.producer.job.table_job import document_of, lines_of
+    from likewise.shared.errors import UsageError
 
-    new = write_new(file, example=from_example, csv=csv, target=target, force=force)
+    if file is not None and output is not None:
+        raise UsageError(f"the job file is named twice, as {file} and as --output {output}; keep one")
+    path = file or output or Path("job.yaml")
+    new = write_new(path, example=from_example, csv=csv, target=target, force=force)
     if as_json:
         told = {} if new.table is None else document_of(new.table)
-        print_json({"written": [str(path) for path in new.written], **told})
+        print_json({"written": [str(one) for one in new.written], **told})
         return
-    for path in new.written:
-        typer.echo(f"wrote {path}")
+    for written in new.written:
+        typer.echo(f"wrote {written}")
     for line in () if new.table is None else lines_of(new.table):
         typer.echo(line)
-    typer.echo(f"next: likewise validate {file}")
+    typer.echo(f"next: likewise validate {path}")
 
 
 def examples(

@@ -47,6 +47,11 @@ def write_new(
         raise UsageError("--target goes with --csv FILE")
     if file.suffix.lower() not in SUFFIXES[:2]:
         raise UsageError(f"{printable(str(file))}: a job file's name ends in .yaml or .yml")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(
+            f"{printable(str(file))}: there is no folder {printable(str(file.parent))}; make it first"
+        )
+    check_free(file, force=force)
     copies: list[tuple[Path, Path]] = []
     made: TableJob | None = None
     if example is not None:
@@ -61,7 +66,7 @@ def write_new(
         text = made.text
     else:
         text = starter()
-    for wanted in (file, *(to for _, to in copies)):
+    for _, wanted in copies:
         check_free(wanted, force=force)
     if made is not None:
         declared = validate(jobtext.read_yaml(text), str(file))

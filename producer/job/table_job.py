@@ -25,6 +25,8 @@ MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
 _MOST_CATEGORIES = 50
 _MOST_LABELS = 100
+_TOY_ROWS = 8
+"""Of a table of so few rows classes are taken as they are."""
 _LEAST_TO_SPLIT = 20
 _HELD_OUT = 0.15
 _WIDTH = 40
@@ -61,11 +63,16 @@ class TableJob:
     columns: tuple[ColumnPlan, ...]
 
 
+_FAR = float(np.finfo(np.float64).max) ** 0.5
+"""The square of a larger number is none, so that a column of them has no variance."""
+
+
 def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJob:
     """Return a job for a file of columns. Raises UsageError for no target to predict, DataError."""
     data, table = looked_at(file, target)
     if target is None or target not in table.columns:
         raise UsageError(_no_target(data, table, path, target))
+    _refuse_far(table, path)
     goal = _goal(table.columns[target], path)
     plans = [
         _plan(column, table, i) for i, column in enumerate(table.columns.values()) if column.name != target
@@ -79,6 +86,21 @@ def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJ
         plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
     lines = _Lines(data=data, table=table, goal=goal, plans=plans, target=target)
     return TableJob(text="\n".join(lines.all(path=path, name=name)) + "\n", columns=tuple(plans))
+
+
+def _refuse_far(table: DataTable, path: str) -> None:
+    """Raise UsageError for numbers of which no mean square can be formed, with the line and the column."""
+    for column in table.columns.values():
+        if column.kind != "number":
+            continue
+        far = np.flatnonzero(np.abs(column.values) > _FAR)
+        if far.size:
+            row = int(far[0])
+            raise UsageError(
+                f"{printable(path)}: {table.row_name(row)}, column {printable(column.name)}: "
+                f"{column.values[row]:g} is too large: its square is beyond float64; give the column in a "
+                "larger unit"
+            )
 
 
 def _no_target(data: TableData, table: DataTable, path: str, target: str | None) -> str:
@@ -110,10 +132,11 @@ def _goal(column: Column, path: str) -> Goal:
             return Goal(loss="mse", units=1, why="one output, for one target")
         names = () if from_zero else words
     else:
-        if classes > _MOST_LABELS or (classes > MAX_CLASSES and classes > there / 2):
+        if classes > _MOST_LABELS or (there > _TOY_ROWS and classes > 2 and 1.5 * classes > there):
+            each = "each in one row alone" if classes == there else "too many to learn by example"
             raise UsageError(
-                f"{where}: holds {classes} different words in {there} rows, such as {short(words[0])}; "
-                "a target is numbers, or a few classes"
+                f"{where}: holds {classes} different words in {there} rows, such as {short(words[0])}, "
+                f"{each}; a target is numbers, or a few classes with several rows each"
             )
         names = words
     if classes == 2:

@@ -152,6 +152,11 @@ def test_init_writes_over_nothing_unless_told_to(likewise: Likewise, tmp_path: P
     assert (tmp_path / "job.yaml").read_text(encoding="utf-8") != "mine"
 
 
+def test_init_takes_its_file_as_other_commands_do(likewise: Likewise, tmp_path: Path) -> None:
+    assert likewise("init", "-o", "mine.yaml").returncode == 0
+    assert (tmp_path / "mine.yaml").is_file()
+
+
 def test_init_copies_an_example_with_its_data(likewise: Likewise, tmp_path: Path) -> None:
     done = likewise("init", "mine.yaml", "--from", "houses", "--json")
 
@@ -196,13 +201,22 @@ def test_init_writes_a_valid_job_for_a_csv_file(
         (["--target", "y"], "--target goes with --csv FILE"),
         (["--csv", "a.csv", "--from", "houses"], "--from and --csv exclude each other; keep one"),
         (["job.txt"], "job.txt: a job file's name ends in .yaml or .yml"),
-        (["no/such/job.yaml"], "no/such/job.yaml: cannot be written: no such file or directory"),
+        (["no/such/job.yaml"], "no/such/job.yaml: there is no folder no/such; make it first"),
+        (["no/such/job.yaml", "--csv", "a.csv", "--target", "y"], "there is no folder no/such; make it"),
+        (["there.yaml", "--csv", "b.csv", "--target", "y"], "there.yaml is there already; --force writes"),
+        (["a.yaml", "-o", "b.yaml"], "is named twice, as a.yaml and as --output b.yaml; keep one"),
+        (["--csv", "far.csv", "--target", "y"], "far.csv: line 3, column x: 1.7e+308 is too large"),
+        (["--csv", "notes.csv", "--target", "y"], "holds 9 different words in 9 rows, such as"),
     ],
 )
 def test_init_refuses_what_it_cannot_do(
     likewise: Likewise, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n", encoding="utf-8")
+    (tmp_path / "there.yaml").write_text("mine", encoding="utf-8")
+    (tmp_path / "far.csv").write_text("x,y\n" + "1,2\n1.7e308,3\n-1.7e308,4\n" * 9, encoding="utf-8")
+    notes = "".join(f"{row / 7},some words {row}\n" for row in range(9))
+    (tmp_path / "notes.csv").write_text(f"x,y\n{notes}", encoding="utf-8")
     done = likewise("init", *arguments)
 
     assert done.returncode == 2
