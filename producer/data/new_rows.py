@@ -26,6 +26,7 @@ from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job import Job
 from likewise.shared.job.data import CsvData, TableData
+from likewise.shared.job.experiment import Precision
 from likewise.shared.run import Dataset, FittedColumn, Run
 from likewise.shared.store.arrays import ArrayRef
 
@@ -41,6 +42,10 @@ class NewRows:
     x: Floats
     """The rows (n, *features), standardised as the samples were."""
     notes: tuple[str, ...] = ()
+    row: Callable[[int], str] = lambda row: f"row {row + 1}"
+    """What a row is called in the file."""
+    column: Callable[[int], str] = lambda _: ""
+    """In which column of the file a feature lies, as `, column a`."""
 
 
 def read_new_rows(path: Path, run: Run, load: Callable[[ArrayRef], NDArray[Any]]) -> NewRows:
@@ -56,14 +61,27 @@ def read_new_rows(path: Path, run: Run, load: Callable[[ArrayRef], NDArray[Any]]
         rows = _by_name(file, run)
     else:
         rows = _in_order(file, shape)
-    x = rows.x.reshape(-1, *shape)
-    if not np.isfinite(x).all():
-        row = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
-        raise DataError(f"{printable(path.name)}: row {row + 1} holds a number that is not finite")
+    given = rows.x.reshape(-1, *shape)
+    x = given
     if run.dataset.scaling is not None:
         mean, scale = load(run.dataset.scaling)
-        x = (x - mean) / scale
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, by row and column
+            x = (given - mean) / scale
+    _check_representable(rows, given, x, run.job.precision, printable(path.name))
     return replace(rows, x=np.ascontiguousarray(x, dtype=np.float64))
+
+
+def _check_representable(rows: NewRows, given: Floats, x: Floats, precision: Precision, place: str) -> None:
+    """Raise DataError for the first number that is none in the training's precision, once standardised."""
+    kept = "float64" if precision == "float64" else "float32"
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(x.reshape(len(x), -1)) <= np.finfo(kept).max)
+    if not bad.any():
+        return
+    row, feature = (int(place) for place in np.argwhere(bad)[0])
+    value = given.reshape(len(given), -1)[row, feature]
+    why = f"is too large for {kept}, in which it was trained" if np.isfinite(value) else "is not finite"
+    raise DataError(f"{place}: {rows.row(row)}{rows.column(feature)}: {value:g} {why}")
 
 
 def features_of(dataset: Dataset) -> FittedFeatures:
@@ -119,7 +137,13 @@ def _by_name(file: Path, run: Run) -> NewRows:
             problems += _unknown(table.columns[one.name], one.fitted, unknown[one.name], table)
     _refuse(place, problems)
     ignored = [name for name in given if name not in wanted]
-    return NewRows(x=x, notes=_not_used(ignored))
+    of_feature = [one.name for one in features.columns for _ in one.names]
+    return NewRows(
+        x=x,
+        notes=_not_used(ignored),
+        row=table.row_name,
+        column=lambda feature: f", column {printable(of_feature[feature])}",
+    )
 
 
 def _as_written(file: Path, job: Job) -> TableData:
@@ -205,7 +229,11 @@ def _in_order(file: Path, shape: tuple[int, ...]) -> NewRows:
             for problem in _problems(column, FittedColumn(name=column.name, use="number"), table)
         ],
     )
-    return NewRows(x=np.stack([column.values for column in columns], axis=1))
+    return NewRows(
+        x=np.stack([column.values for column in columns], axis=1),
+        row=table.row_name,
+        column=lambda feature: f", column {printable(names[feature])}",
+    )
 
 
 def _arrays(file: Path, job: Job, shape: tuple[int, ...]) -> Floats:

@@ -118,6 +118,7 @@ def test_classes_come_back_by_name_in_every_file(likewise, trained, tmp_path, en
         (NEW.replace("2024-05-05", "May"), 'line 3, column sold: "May" is no date'),
         (NEW.replace("Ulm", "Ulmm"), 'line 3, column city: "Ulmm" is not among the training samples (did'),
         (NEW.replace("area", "aera"), "lacks the column area (did you mean aera?), which torch"),
+        (NEW.replace("60", "1e300"), "line 2, column area: 1e+300 is too large for float32, in which it"),
         (NEW.replace("88", ""), "line 3, column area: has no value, and data.missing fills no gap of it"),
     ],
 )  # fmt: skip
