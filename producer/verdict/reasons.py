@@ -25,6 +25,9 @@ from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
 
 NOT_ALIKE = "This is not like for like: "
+ALIKE_BUT_RUN = "Like for like but for how it is run: "
+_HOW_IT_IS_RUN = ("execution", "device")
+"""Settings that change rounding at most."""
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""
 MOST_OF_A_COUPLE = 4
@@ -128,17 +131,19 @@ def _sentence(message: str) -> str:
 def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
+    only_run = all(one.path in _HOW_IT_IS_RUN for one in differences)
+    begins = ALIKE_BUT_RUN if only_run else NOT_ALIKE
     sentences = []
     said = 1 if _misfits(verdict, evidence, setup) else 0
     for place, group in enumerate(main[said:], start=said):
         difference = together(group)
         what = effect(difference, setup)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
-        sentences.append(f"{NOT_ALIKE if place == 0 else ''}{sentence}")
+        sentences.append(f"{begins if place == 0 else ''}{sentence}")
     if rest := len(differences) - sum(map(len, main)):
         verb = "differs" if rest == 1 else "differ"
         sentences.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
-    if sentences and verdict == "agree":
+    if sentences and verdict == "agree" and not only_run:
         over_seeds = evidence.outside and decided_over_seeds(evidence)
         sentences.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
     return sentences

@@ -77,11 +77,19 @@ def test_other_batches_make_a_gap_a_difference(samples):
 
 
 def test_a_setting_that_differs_without_effect_still_agrees(samples):
+    found = both(samples, samples.train(), overrides={"torch": {"training.epoch_loss": "per_batch"}})
+
+    assert found.verdict == "agree"
+    assert found.reasons[0].startswith("This is not like for like: training.epoch_loss is per_sample in")
+    assert "The numbers agree all the same." in found.reasons
+
+
+def test_sides_that_are_only_run_otherwise_are_like_for_like(samples):
     found = both(samples, samples.train(), overrides={"torch": {"execution": "eager"}})
 
     assert found.verdict == "agree"
-    assert found.reasons[0].startswith("This is not like for like: execution is auto in tensorflow")
-    assert "The numbers agree all the same." in found.reasons
+    assert found.reasons[0].startswith("Like for like but for how it is run: execution is auto in tensorflow")
+    assert "The numbers agree all the same." not in found.reasons
 
 
 def told_in_other_losses(samples, **trained):
