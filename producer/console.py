@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -24,9 +24,10 @@ def make_console(stream: TextIO | None = None, *, width: int | None = None) -> C
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-    console = Console(
-        file=stream, width=width, highlight=False, emoji=False, markup=False, force_jupyter=False
-    )
+    asked: dict[str, Any] = {"file": stream, "width": width, "highlight": False, "emoji": False}
+    console = Console(**asked, markup=False, force_jupyter=False)
+    if console.no_color:  # by NO_COLOR, which asks for bold and dim to go, too
+        console = Console(**asked, markup=False, force_jupyter=False, color_system=None)
     if width is None and not console.is_terminal:
         console.width = PIPE_WIDTH
     return console

@@ -43,7 +43,8 @@ def write_programs(run: PreparedRun, folder: Path) -> dict[Precision, ProgramFil
             code = stock_program(replace(run, job=job)).encode()
         except NotWrittenError as error:
             raise UsageError(
-                f"{run.side.label} cannot train as stock: a plain program of it cannot say {error}"
+                f"{run.side.label} cannot train as stock: a plain program of it cannot say {error}; leave "
+                "that out of the job, or train it with execution: auto"
             ) from None
         try:
             found[precision] = _written(code, folder)

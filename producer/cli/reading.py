@@ -11,6 +11,8 @@ from likewise.producer.output import loudness
 
 _PATIENCE_S = 1.0
 """What takes no longer is read without a word."""
+_LEAST_BYTES = 2**20
+"""Of a file of which less is read nothing is said, however slow the machine."""
 _EVERY_S = {True: 0.2, False: 3.0}
 """The least time between two words about a file, on a terminal and elsewhere."""
 
@@ -33,7 +35,7 @@ class ReadingLine:
                 self._say("\r\x1b[K")
             self._reading = self._shown = False
             return
-        if loudness.get() == "quiet":
+        if loudness.get() == "quiet" or count < _LEAST_BYTES:
             return
         now = time.monotonic()
         if not self._reading:

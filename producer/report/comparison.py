@@ -234,18 +234,20 @@ def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
 
 
 def _gaps(comparison: Comparison, *, narrow: bool) -> RenderableType:
-    """Return the gaps, and where they are largest unless that would fold the rest."""
+    """Return the gaps, and where they are largest: beside them, or below if `narrow`."""
     table = plain_table()
     table.add_column(f"gap from {comparison.sides[0]}", style="dim", overflow="fold")
     table.add_column("relative", justify="right", no_wrap=True)
-    table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
+    break_or_blank = "\n" if narrow else " "
+    table.add_column(f"tolerance{break_or_blank}{number(comparison.tolerance.relative)}", no_wrap=True)
     if not narrow:
         table.add_column("largest at", style="dim", overflow="fold")
     several = len(comparison.gaps) > 1
     for line in gaps(comparison):
         verdict = Text(line.word, style="green" if line.within else "red")
-        where = [] if narrow else [printable(line.where)]
-        table.add_row(line.label, line.text, verdict, *where)
+        where = printable(line.where)
+        label = f"{line.label}\nat {where}" if narrow and where else line.label
+        table.add_row(label, line.text, verdict, *([] if narrow else [where]))
     for pair in comparison.gaps:
         if pair.seeds > 1:
             alike = f"{pair.seeds_within_tolerance:,} of {pair.seeds:,}"

@@ -239,7 +239,7 @@ def code(lines: str) -> Text:
 
 def _indented(text: Text, console: Console) -> RenderableType:
     if not console.is_terminal:
-        return Text.assemble("   ", text)
+        return Text("\n").join(Text.assemble("   ", line) for line in text.split("\n"))
     grid = TextTable.grid(padding=(0, 1))
     grid.add_column(width=2)
     grid.add_column(max_width=min(console.width - 4, TEXT_WIDTH))

@@ -71,11 +71,11 @@ class VerificationDocument(Document):
         rows = [(claim.state, _what(claim), printable(claim.text)) for claim in self.verification.claims]
         yield Table(title="What holds", columns=["", "claim", "found"], rows=rows)
 
-    def parts(self, console: Console) -> Iterator[RenderableType]:
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
         """Yield a line for each claim, then the answer."""
         for claim in self.verification.claims:
             sign, style = _SIGNS[claim.state]
-            line = Text(f"{sign if console.is_terminal else claim.state} ", style=style)
+            line = Text(f"{sign} ", style=style)
             yield line.append(f"{_what(claim)}: {printable(claim.text)}", style="not dim")
         yield ""
         yield from (Text(sentence) for sentence in self.sentences)

@@ -278,7 +278,10 @@ class RunMaker:
             return {}
         label = prepared.side.label
         if swept:
-            raise UsageError(f"{label} cannot be swept: execution: stock trains one printed program")
+            raise UsageError(
+                f"{label} cannot be swept: execution: stock trains one printed program; sweep it with "
+                "execution: auto, and compare the best point as stock with --set"
+            )
         if self._programs is None:
             raise UsageError(
                 f"{label} has execution: stock, and its workers run no programs: set LIKEWISE_PROGRAMS to a "

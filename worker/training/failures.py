@@ -16,6 +16,8 @@ from likewise.shared.results.run_result import Failure, Reason
 from likewise.shared.store.blobs import UnreachableError
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 
+_HIGHEST_USUAL_RATE = 10.0
+"""A tenth of a higher learning rate is no advice."""
 _LONGEST_MESSAGE = 1_000
 
 _SENTENCES: dict[Reason, str] = {
@@ -98,7 +100,11 @@ def diverged(what: str, *, job: Job, step: int, steps_per_epoch: int) -> Trainin
     """Return a `diverged` failure. `what` says what is no longer a number; `step` counts from 1."""
     epoch = (step - 1) // steps_per_epoch + 1
     rate = job.optimizer.learning_rate
-    if job.optimizer.schedule is None:
+    if job.optimizer.schedule is None and rate > _HIGHEST_USUAL_RATE:
+        remedy = (
+            f"rates from 0.0001 to 1 are usual, such as optimizer.learning_rate: 0.01 instead of {rate:g}"
+        )
+    elif job.optimizer.schedule is None:
         remedy = f"try a tenth of it, optimizer.learning_rate: {rate / 10:g} instead of {rate:g}"
     else:
         remedy = "lower optimizer.learning_rate or the rates of its schedule"

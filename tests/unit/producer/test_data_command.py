@@ -114,10 +114,22 @@ def test_a_packed_file_that_unpacks_to_too_much_is_refused_while_it_unpacks(
 
 
 def test_a_long_reading_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 0.5, 2.0, 2.1, 6.0, 6.1])
+    now = iter([0.0, 0.5, 2.0, 6.0, 6.1])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     line = ReadingLine(stream=io.StringIO())
-    for count in (1, 2, 3 * 2**20, 4 * 2**20, 5 * 2**20, None):
+    for count in (1, 2 * 2**20, 3 * 2**20, 4 * 2**20, 5 * 2**20, None):
         line("big.csv", count)
 
-    assert line.stream.getvalue().splitlines() == ["likewise: reading big.csv: 5 MiB"]
+    assert line.stream.getvalue().splitlines() == [
+        "likewise: reading big.csv: 5 MiB",
+    ]
+
+
+def test_of_a_small_file_nothing_is_said_however_slow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 100, 10))
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    line = ReadingLine(stream=io.StringIO())
+    for count in (1, 302, 302, None):
+        line("my.csv", count)
+
+    assert line.stream.getvalue() == ""

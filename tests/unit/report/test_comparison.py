@@ -56,6 +56,12 @@ def test_no_line_is_wider_than_the_terminal(samples, width):
         assert len(line) <= width
 
 
+def test_a_narrow_terminal_says_below_each_gap_where_it_is_largest(samples):
+    text = terminal(samples.article(), 40, color_system=None)
+
+    assert "\nat layers.0.bias" in text
+
+
 def test_a_pipe_gets_no_escape_codes_no_folding_and_whole_numbers(samples):
     text = piped(samples.article())
 
@@ -66,11 +72,20 @@ def test_a_pipe_gets_no_escape_codes_no_folding_and_whole_numbers(samples):
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+def made_for_a_terminal(comparison):
+    """What the program's own console writes where its stream is a terminal."""
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    print_parts(ComparisonDocument(comparison=comparison), make_console(stream, width=80))
+    return stream.getvalue()
+
+
 def test_no_color_leaves_words_that_say_the_same(samples, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     text = terminal(samples.article(), 80)
 
     assert "\x1b[3" not in text
+    assert "\x1b" not in made_for_a_terminal(samples.article()), "bold and dim go, too"
     assert "✘ differ" in text
     assert "above" in text
 

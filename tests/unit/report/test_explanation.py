@@ -68,7 +68,10 @@ def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
     explanation = explanations["article"]()
     print_parts(ExplanationDocument([explanation]), make_console(stream))
 
-    assert explanation.sentence in stream.getvalue().splitlines()
+    lines = stream.getvalue().splitlines()
+    assert explanation.sentence in lines
+    for fix in explanation.contributions[0].fixes.values():
+        assert {f"   {line}" for line in fix.splitlines()} <= set(lines), "each line is indented"
     assert "\x1b" not in stream.getvalue()
 
 

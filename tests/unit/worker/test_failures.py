@@ -107,3 +107,11 @@ def test_divergence_under_a_schedule_points_at_it(job_of: Callable[..., Job]) ->
     schedule = {"type": "constant", "warmup": 3}
     job = job_of(optimizer={"type": "sgd", "learning_rate": 1.0, "schedule": schedule})
     assert "rates of its schedule" in str(diverged("loss became NaN", job=job, step=1, steps_per_epoch=1))
+
+
+def test_a_rate_far_from_all_usual_ones_is_not_answered_with_its_tenth(job_of: Callable[..., Job]) -> None:
+    job = job_of(optimizer={"type": "sgd", "learning_rate": 1e300})
+    told = str(diverged("loss became NaN", job=job, step=1, steps_per_epoch=1))
+
+    assert "optimizer.learning_rate: 0.01 instead of 1e+300" in told
+    assert "tenth" not in told
