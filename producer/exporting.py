@@ -22,6 +22,7 @@ from likewise.producer.advice.program import NotWrittenError
 from likewise.producer.advice.trained import SCALING, TARGET_SCALING, trained_program
 from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
 from likewise.producer.display import gap
+from likewise.producer.port.channels import Pipe
 from likewise.producer.port.flow import interpreter_of
 from likewise.producer.port.hosted import Hosted, relative_difference
 from likewise.producer.runs.results import untrained
@@ -185,7 +186,7 @@ def _write_checkpoint(run: Run, written: tuple[Path, Path], file: Path, interpre
     environments.link_worker_code(paths.code)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Hosted(run.side, run.framework, interpreter, paths.code) as host,
+        Hosted(run.side, run.framework, Pipe(run.framework, interpreter, paths.code)) as host,
     ):
         program, _ = (shutil.copy(one, folder) for one in written)
         host.open(Path(program), "model", "float32")

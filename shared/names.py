@@ -138,6 +138,21 @@ def run_key(run_id: str) -> str:
     return f"{PREFIX}run:{run_id}"
 
 
+def questions_key(run_id: str) -> str:
+    """List: what a producer asks of a program that a worker hosts, in pieces of bytes, the newest first."""
+    return f"{run_key(run_id)}:questions"
+
+
+def answers_key(run_id: str) -> str:
+    """List: what the program answers, in the same form."""
+    return f"{run_key(run_id)}:answers"
+
+
+def asker_key(run_id: str) -> str:
+    """String with a short time to live: the producer that asks is there."""
+    return f"{run_key(run_id)}:asker"
+
+
 def progress_key(experiment_id: str) -> str:
     """Capped stream of the experiment's progress events."""
     return f"{PREFIX}progress:{experiment_id}"

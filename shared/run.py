@@ -87,6 +87,25 @@ class ProgramFile(Frozen):
     """The hash of its bytes; the worker refuses another."""
 
 
+class HostedRun(OfSide):
+    """A program of the user's that a worker hosts for as long as a producer asks (see `shared.port`)."""
+
+    schema_version: Literal[1] = RUN_SCHEMA_VERSION
+    hosts: Literal["program"] = "program"
+    """It tells this document from a Run's."""
+    run_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
+    framework: Framework
+    side: Label
+    """The label of its side."""
+    files: Many[ProgramFile] = Field(min_length=1, max_length=1_000)
+    """The program, then every other file of its folder that it may import."""
+
+    @property
+    def experiment_id(self) -> str:
+        """Return its own id, under which its progress is told: it belongs to no experiment."""
+        return self.run_id
+
+
 class Run(OfSide):
     """The unit that is queued. `job` is resolved for its side; paths in it are never read by a worker."""
 

@@ -119,9 +119,10 @@ class Settings(Frozen):
     """A worker refuses a run that needs more gigabytes of memory at the least; unset, what the machine or the
     worker's container has."""
     programs: Path | None = None
-    """A folder from which workers run programs (`execution: stock`). A run names a file in it and its
-    SHA-256, and nothing else is run. The producer writes there what it prints. Unset, workers run none; those
-    of the local stack have a folder of their own."""
+    """A folder from which workers run programs: those of `execution: stock`, and a port's, where a Redis is
+    given. A run names files in it and their SHA-256, and nothing else is run. The producer writes there what
+    it prints, and a port's files that are not there. Unset, workers run none; those of the local stack have a
+    folder of their own."""
     cache_dir: Path | None = None
     """Where a worker caches arrays; unset, a folder under the temporary directory."""
     host_id: str | None = None

@@ -1,4 +1,4 @@
-"""Checks a port: an environment for each side, both programs in processes of their own, and the climb."""
+"""Checks a port: both programs in processes of their own, here or on workers, and the climb."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
 from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
+from likewise.producer.port.channels import Pipe, WorkerHosts
 from likewise.producer.port.file import Port, Program
 from likewise.producer.port.hosted import Batch, Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck, RungName
 from likewise.producer.port.pairing import Pairing, PortStart
 from likewise.producer.port.rows import read_lock, write_lock
+from likewise.producer.port.shipping import ship
+from likewise.producer.session import open_session
 from likewise.shared.errors import UsageError
 from likewise.shared.settings import Settings
 
@@ -43,17 +46,8 @@ def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
     own line.
     """
     settings = Settings.from_environment()
-    paths = stack_paths(settings.home)
-    paths.make()
-    interpreters = [_interpreter(one, settings, tell) for one in port.programs]
-    environments.link_worker_code(paths.code)
     with ExitStack() as stack:
-        hosts = []
-        for program, interpreter in zip(port.programs, interpreters, strict=True):
-            tell(f"{program.label}: {program.file.name} is imported in {program.framework}'s environment")
-            hosts.append(
-                stack.enter_context(Hosted(program.label, program.framework, interpreter, paths.code))
-            )
+        hosts = [stack.enter_context(one) for one in _hosted(port, settings, stack, tell)]
         opened_ = [
             host.open(program.file, program.maker, port.precision)
             for host, program in zip(hosts, port.programs, strict=True)
@@ -67,6 +61,36 @@ def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
         by_hand = () if port.lock is None else read_lock(port.lock, (first.label, second.label))
         checkpoints = first.checkpoint is not None, second.checkpoint is not None
         yield OpenPort((hosts[0], hosts[1]), batch, PortStart(checkpoints, by_hand))
+
+
+def _hosted(
+    port: Port, settings: Settings, stack: ExitStack, tell: Callable[[str], None]
+) -> Iterator[Hosted]:
+    """Yield each side's program, hosted: by a worker where there is a Redis with a folder of programs.
+
+    A side with an environment of the user's own is hosted here.
+    """
+    by_workers: WorkerHosts | None = None
+    here: list[str] = []
+    paths = stack_paths(settings.home)
+    for program in port.programs:
+        label, framework, name = program.label, program.framework, program.file.name
+        if settings.programs is None or settings.redis_url is None or program.environment is not None:
+            if not here:
+                paths.make()
+                environments.link_worker_code(paths.code)
+            here.append(label)
+            interpreter = _interpreter(program, settings, tell)
+            tell(f"{label}: {name} is imported in {framework}'s environment")
+            yield Hosted(label, framework, Pipe(framework, interpreter, paths.code))
+            continue
+        if by_workers is None:
+            session = stack.enter_context(open_session(settings, environments=(), say=tell))
+            by_workers = WorkerHosts(session=session, tell=tell)
+        shipped = ship(program.file, settings.programs)
+        channel = by_workers.channel(label, framework, shipped.files)
+        tell(f"{label}: {name} is imported by a worker of {framework}")
+        yield Hosted(label, framework, channel, place=shipped.place)
 
 
 def _batch(port: Port, hosts: Sequence[Hosted], opened_: Sequence[dict[str, Any]]) -> Batch:

@@ -1,10 +1,7 @@
-"""A user's program in a process of its own environment, asked over a pipe (see `worker.port`)."""
+"""A user's program in a process of its own environment, wherever that runs (see `worker.port`)."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.channels import Channel, ProgramEndedError
 from likewise.producer.port.inputs import name_inputs
 from likewise.shared.errors import RunFailedError
-from likewise.shared.port.wire import receive, send
 
 Arrays = dict[str, NDArray[Any]]
-_LAST_LINES = 5
 
 
 class RecordedCall:
@@ -116,23 +112,12 @@ class Hosted:
     Every question raises RunFailedError with the side's name where the program cannot answer it.
     """
 
-    def __init__(self, label: str, framework: str, interpreter: Path, code: Path) -> None:
+    def __init__(self, label: str, framework: str, channel: Channel, *, place: str | None = None) -> None:
+        """Take the way to its process, and where its file lies in the folder of the worker that hosts it."""
         self.label = label
         self.framework = framework
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        self._process = subprocess.Popen(  # noqa: S603 -- the environment's own Python
-            [str(interpreter), "-m", "likewise.worker.port", framework],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={
-                **environment,
-                "PYTHONPATH": str(code),
-                "PYTHONDONTWRITEBYTECODE": "1",  # a program may be edited twice in a second
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-            },
-        )
+        self._channel = channel
+        self._place = place
 
     def __enter__(self) -> Hosted:
         return self
@@ -141,20 +126,13 @@ class Hosted:
         self.close()
 
     def close(self) -> None:
-        """Close the pipes and wait until the process has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
+        """Ask no more, and wait until the process has ended."""
+        self._channel.close()
 
     def open(self, file: Path, maker: str | None, precision: str) -> dict[str, Any]:
         """Import the program; return what is known of its inputs."""
-        answer, _ = self._ask({"ask": "open", "file": str(file), "maker": maker, "precision": precision})
+        named = self._place or str(file)
+        answer, _ = self._ask({"ask": "open", "file": named, "maker": maker, "precision": precision})
         self._takes = answer
         self._own: Mapping[str, str] = {}
         return answer
@@ -196,11 +174,11 @@ class Hosted:
 
     def restore(self, file: Path) -> None:
         """Replace the weights by those of a checkpoint."""
-        self._ask({"ask": "restore", "file": str(file)})
+        self._ask({"ask": "restore", "name": file.name}, {"bytes": np.fromfile(file, np.uint8)})
 
     def save(self, file: Path) -> None:
         """Write the weights as a checkpoint, whose kind its ending says."""
-        self._ask({"ask": "save", "file": str(file)})
+        self._ask({"ask": "save", "name": file.name})[1]["bytes"].tofile(file)
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         """Change a live module's setting; return whether that was possible."""
@@ -309,24 +287,13 @@ class Hosted:
     def _ask(
         self, question: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
     ) -> tuple[dict[str, Any], Arrays]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise RunFailedError(f"{self.label}: the process has no pipes")
         try:
-            send(stdin, question, arrays or {})
-            answer, found = receive(stdout)
-        except (EOFError, BrokenPipeError, ValueError):
-            raise RunFailedError(f"{self.label}: the program ended its process{self._said()}") from None
+            answer, found = self._channel.ask(question, arrays or {})
+        except ProgramEndedError as error:
+            raise RunFailedError(f"{self.label}: {error}") from None
         if answer["status"] != "ok":
             raise RunFailedError(f"{self.label}: {answer['message']}")
         return answer, found
-
-    def _said(self) -> str:
-        status = self._process.wait()
-        self._errors.seek(0)
-        lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        told = " / ".join(lines[-_LAST_LINES:])
-        return f" (status {status}){f': {told[-600:]}' if told else ''}"
 
 
 def _group(name: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -30,7 +30,16 @@ from likewise.shared.results.seed_table import Float64, SeedRow
 NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
     {
         *("out_of_memory", "data_damaged", "data_unreachable", "cancelled"),
-        *("too_large", "hung", "time_limit", "program_refused", "worker_lost", "invalid", "internal"),
+        *(
+            "too_large",
+            "hung",
+            "time_limit",
+            "program_refused",
+            "program_failed",
+            "worker_lost",
+            "invalid",
+            "internal",
+        ),
     }
 )
 """Failures that the surroundings caused: they leave open what the training would have given."""

@@ -47,6 +47,7 @@ _FAILED = {
     "data_unreachable": "has a worker that cannot reach its data (LIKEWISE_BLOB_URL)",
     "hung": "stood still, twice",
     "program_refused": "has a program that its worker does not run",
+    "program_failed": "has a program that failed",
     "time_limit": "took longer than it may",
     "cancelled": "was cancelled",
     "worker_lost": "lost its worker too often",

@@ -24,7 +24,7 @@ from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisErr
 from likewise.shared.ledger.reading import RECORD_FIELDS, experiment_of, record_of, run_of, text_of
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
 from likewise.shared.ledger.transitions import Before, run_script, script
-from likewise.shared.run import Run
+from likewise.shared.run import HostedRun, Run
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ RUNS_AT_ONCE = 200
 """Runs whose documents are written in the step that adds them; those of further runs are stored before it."""
 RESERVE = 0.1
 """This share of Redis's memory is kept for runs that are under way: new ones do not get it."""
+HOSTED_S = 86_400
+"""How long Redis keeps what it knows of a hosted program whose producer is gone, in seconds."""
 RESULTS_A_TRIP = 50
 """Results that are read in one round trip."""
 
@@ -48,6 +50,7 @@ class Ledger:
         self.client = client
         self.retention_s = int(retention_s)
         self._add = script(client, "add")
+        self._host = script(client, "host")
         self._cancel = script(client, "cancel")
         self._set_if_there = script(client, "set_if_there")
         self._keep_finding = script(client, "keep_finding")
@@ -96,6 +99,30 @@ class Ledger:
                 f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"
             )
         return stored
+
+    def host(self, run: HostedRun, queue: str) -> str:
+        """Queue a program that a worker is to host; return the lane of the queue in which it waits.
+
+        It comes before what is trained, since somebody waits for its answers.
+        """
+        lane = names.lane_of(queue, "high")
+        arguments: list[Any] = [
+            run.run_id,
+            run.framework,
+            run.side,
+            queue,
+            lane,
+            run.model_dump_json(),
+            HOSTED_S,
+        ]
+        self._host(keys=[names.run_key(run.run_id)], args=arguments)
+        return lane
+
+    def forget_hosted(self, run_id: str) -> None:
+        """Remove what there is of a program that was hosted."""
+        keys = (names.run_key, names.result_key, names.progress_key)
+        more = (names.questions_key, names.answers_key, names.asker_key)
+        self.client.unlink(*(key(run_id) for key in (*keys, *more)))
 
     def _store_documents(self, runs: Sequence[Run]) -> None:
         """Store the documents of runs that are about to be added.

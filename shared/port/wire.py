@@ -7,15 +7,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+PROGRAM_FAILED = 70
+"""A host whose last answer was that the program failed ends with this status, once it is asked no more."""
 
 
-def send(stream: IO[bytes], document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+class Written(Protocol):
+    """Where a message is written."""
+
+    def write(self, data: bytes | memoryview[Any], /) -> object:
+        """Take bytes, or what has the same interface."""
+
+    def flush(self) -> object:
+        """Let all that was written go."""
+
+
+class Read(Protocol):
+    """Where a message is read from."""
+
+    def readline(self) -> bytes:
+        """Return the bytes up to the end of a line, or of the stream."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or fewer at the end of the stream."""
+
+
+def send(stream: Written, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write one message and flush it."""
     solid = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     listed = [[name, array.dtype.str, array.shape] for name, array in solid.items()]
@@ -25,7 +47,7 @@ def send(stream: IO[bytes], document: Mapping[str, Any], arrays: Mapping[str, ND
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], Arrays]:
+def receive(stream: Read) -> tuple[dict[str, Any], Arrays]:
     """Read one message. Raises EOFError where the other end is gone, ValueError for what is no message."""
     line = stream.readline()
     if not line:

@@ -35,6 +35,7 @@ Reason = Literal[
     "cancelled",        # by the user
     "hung",             # its training stood still, twice
     "program_refused",  # its program is not in the worker's folder, or is not what the run names
+    "program_failed",   # its program raised an exception, or ended its process
     "time_limit",       # it took longer than limits.seconds or LIKEWISE_MAX_SECONDS
     "worker_lost",      # given up after too many workers died with it
     "invalid",          # the run could not be read (another schema version)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import likewise
+from likewise.producer.port.channels import Pipe
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck
@@ -32,8 +33,8 @@ def interpreter(framework: str) -> Path:
 @pytest.fixture(scope="session")
 def hosts() -> Iterator[tuple[Hosted, Hosted]]:
     with (
-        Hosted("keras", "tensorflow", interpreter("tensorflow"), CODE) as keras,
-        Hosted("torch", "torch", interpreter("torch"), CODE) as torch,
+        Hosted("keras", "tensorflow", Pipe("tensorflow", interpreter("tensorflow"), CODE)) as keras,
+        Hosted("torch", "torch", Pipe("torch", interpreter("torch"), CODE)) as torch,
     ):
         yield keras, torch
 

@@ -1,46 +1,69 @@
 """`python -m likewise.worker.port FRAMEWORK` hosts a program: questions on standard input, answers on output.
 
-What the program prints goes to standard error.
+What the program prints goes to standard error. With `--only FOLDER HASHES` it is a worker that has started
+it: then only the files of that folder with these hashes are run, a JSON mapping by place, and it ends with
+its parent.
 """
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from likewise.shared.port.wire import receive, send
+import numpy as np
+
+from likewise.shared.port.wire import PROGRAM_FAILED, receive, send
 from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError
 from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
+from likewise.worker.port.verified import VerifiedFolder
 
 Answer = tuple[dict[str, Any], Arrays]
 
 
-def main(framework: str) -> None:
-    """Answer until the other end is closed."""
+_DIES_WITH_PARENT = 1
+"""Linux's PR_SET_PDEATHSIG."""
+
+
+def main(framework: str, folder: VerifiedFolder | None) -> int:
+    """Answer until the other end is closed; return the exit status."""
     answers = os.fdopen(os.dup(1), "wb")
+    questions = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)
-    host = _Host(framework)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a program that reads what was typed gets none of ours
+    host = _Host(framework, folder)
+    failed: str | None = None
     while True:
         try:
-            question, arrays = receive(sys.stdin.buffer)
+            question, arrays = receive(questions)
         except EOFError:
-            return
+            break
         try:
             document, found = host.answer(question, arrays)
+            failed = None
             send(answers, {"status": "ok", **document}, found)
         except ProgramError as error:
-            send(answers, {"status": "failed", "message": str(error)}, {})
+            failed = str(error)
+            send(answers, {"status": "failed", "message": failed}, {})
+    if failed is not None:
+        sys.stderr.write(f"{failed}\n")
+        sys.stderr.flush()
+    return PROGRAM_FAILED if failed is not None else 0
 
 
 class _Host:
-    def __init__(self, framework: str) -> None:
+    def __init__(self, framework: str, folder: VerifiedFolder | None) -> None:
         self._framework = framework
+        self._folder = folder
         self._program: ImportedProgram | None = None
         self._asks: Mapping[str, Callable[[dict[str, Any], Arrays], Answer]] = {
             "open": self._open,
@@ -78,6 +101,8 @@ class _Host:
         except ImportError as error:
             raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
         file, precision = Path(question["file"]), str(question["precision"])
+        if self._folder is not None:
+            file = self._folder.folder / file
         self._program = module.open_program(file, question.get("maker"), precision=precision)
         return {
             "input": self.program.input_spec(),
@@ -95,13 +120,18 @@ class _Host:
         self.program.load(arrays)
         return {}, {}
 
-    def _restore(self, question: dict[str, Any], _: Arrays) -> Answer:
-        self.program.restore(Path(question["file"]))
+    def _restore(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(question["name"]).name
+            file.write_bytes(arrays["bytes"].tobytes())
+            self.program.restore(file)
         return {}, {}
 
     def _save(self, question: dict[str, Any], _: Arrays) -> Answer:
-        self.program.save(Path(question["file"]))
-        return {}, {}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(question["name"]).name
+            self.program.save(file)
+            return {}, {"bytes": np.fromfile(file, np.uint8)}
 
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
         done = self.program.change(question["path"], question["setting"], question["value"])
@@ -180,5 +210,17 @@ def _parts(question: dict[str, Any], arrays: Arrays) -> tuple[Arrays, dict[str, 
     return _named(arrays, "inputs"), force
 
 
+def _only(given: list[str]) -> VerifiedFolder | None:
+    """Return the folder that alone may be imported from, where one is given; end with the parent then."""
+    if not given:
+        return None
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
+    _, folder, hashes = given
+    only = VerifiedFolder(Path(folder), json.loads(hashes))
+    only.install()
+    return only
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1], _only(sys.argv[2:])))

@@ -10,11 +10,13 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from likewise.worker.port.contract import ProgramError
+from likewise.worker.port.verified import VerifiedFolder
 
 FUNCTIONS = ("model", "loss", "optimizer", "step", "data", "evaluate")
 """What a side's file may define; only `model` must be there."""
@@ -92,7 +94,10 @@ class UserFile:
         if not self.file.is_file():
             raise ProgramError(f"there is no file {self.file}")
         sys.path.insert(0, str(self.file.parent))
-        spec = importlib.util.spec_from_file_location(self.file.stem, self.file)
+        try:
+            spec = self._spec()
+        except ImportError as error:
+            raise ProgramError(str(error)) from None
         if spec is None or spec.loader is None:
             raise ProgramError(f"{self.file.name} is no Python file; its name must end in .py")
         module = importlib.util.module_from_spec(spec)
@@ -104,6 +109,13 @@ class UserFile:
                 f"{self.file.name} cannot be imported, at {self._line_of(error)}: {_told(error)}"
             ) from error
         return module
+
+    def _spec(self) -> ModuleSpec | None:
+        """Return the module's spec; it comes from the folder that alone is trusted, where there is one."""
+        for finder in sys.meta_path:
+            if isinstance(finder, VerifiedFolder):
+                return finder.spec_of(self.file.stem, self.file)
+        return importlib.util.spec_from_file_location(self.file.stem, self.file)
 
     def _line_of(self, error: BaseException) -> str:
         """Return the last line of the user's own code that the error came through."""

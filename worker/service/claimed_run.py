@@ -68,6 +68,10 @@ class RunLink:
         self._page.progressed(standing, compiling=event.compiling)
         self._events.append(event)
 
+    def alive(self, standing: str) -> None:
+        """Say that a hosted program goes on, of which there are no events."""
+        self._page.progressed(standing, compiling=False)
+
     def stop_requested(self) -> bool:
         """Return whether the run was cancelled or is not ours any more."""
         return self._stop.is_set()

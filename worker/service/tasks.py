@@ -33,13 +33,14 @@ from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.limits import Limits
 from likewise.shared.names import TRAIN_TASK, kind_of, lanes_of
 from likewise.shared.results.run_result import Failure, RunResult, StoredResult
-from likewise.shared.run import Run
+from likewise.shared.run import HostedRun, Run
 from likewise.shared.settings import Settings
 from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
+from likewise.worker.service.hosting import host_program
 from likewise.worker.service.logs import now_about, set_up
 from likewise.worker.service.machine import (
     HostLease,
@@ -125,7 +126,7 @@ class TrainingChild:
             adapter.start(device=kind_of(self._settings.worker_device), threads=self._threads)
             self._import_s = time.perf_counter() - begin
             versions = adapter.describe().versions
-            for model in (Run, StoredResult, ProgressEvent):
+            for model in (Run, HostedRun, StoredResult, ProgressEvent):
                 model.model_rebuild()  # now, not in the first run
             self._link.start()
             self._adapter = adapter
@@ -266,13 +267,15 @@ class TrainingChild:
     def _result(self, claim: Claim, adapter: FrameworkAdapter, arrays: BlobBatch) -> RunResult:
         """Return what the run came to; small arrays of it still wait in the batch."""
         try:
-            run = Run.model_validate_json(claim.document)
+            run = _read_run(claim.document)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             path = ".".join(map(str, first["loc"]))
             return self._failed(
                 claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
             )
+        if isinstance(run, HostedRun):
+            return self._hosted(claim, run)
         most = self._limits.time_of(run.job)
         if most is not None:
             self._page.say(seconds_left=max(0.0, most.seconds - claim.spent_s))
@@ -294,6 +297,18 @@ class TrainingChild:
             )
             result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
         return result if begin is None else result.model_copy(update={"conditions": conditions(begin)})
+
+    def _hosted(self, claim: Claim, run: HostedRun) -> RunResult:
+        """Host a program until its producer asks it no more."""
+        most = self._limits.memory_bytes
+        return host_program(
+            run,
+            claim,
+            client=self._client,
+            settings=self._settings,
+            most_bytes=None if most is None else int(most),
+            link=self._link,
+        ).model_copy(update={"worker": self._leases.worker_id, "attempt": claim.attempt})
 
     def _attempt(self, claim: Claim) -> Attempt:
         return Attempt(
@@ -336,6 +351,13 @@ def register(app: celery.Celery) -> TrainTask:
     """Make the task known to an application, as both the parent and the child need it."""
     task: TrainTask = app.register_task(TrainTask())
     return task
+
+
+def _read_run(document: bytes) -> Run | HostedRun:
+    """Return what a run's document says. Raises ValidationError."""
+    with suppress(ValidationError):
+        return HostedRun.model_validate_json(document)
+    return Run.model_validate_json(document)
 
 
 def _is_told_to_end(error: BaseException) -> bool:

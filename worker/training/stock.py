@@ -12,9 +12,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.abc import SourceLoader
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from likewise.shared.run import ProgramFile
 from likewise.worker.adapters.base import FrameworkAdapter, Start, UnsupportedError
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, StockTrainer, Trainer, Watch, Weights
+from likewise.worker.port.verified import VerifiedLoader
 from likewise.worker.training.blocks import Cut, Phase, cut
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.results import Member
@@ -58,25 +57,9 @@ def _refused(message: str) -> TrainingError:
     return TrainingError("program_refused", message)
 
 
-class _Verified(SourceLoader):
-    """Imports the text that was read, not what lies on the disk by then."""
-
-    def __init__(self, code: bytes, file: str) -> None:
-        self._code, self._file = code, file
-
-    def get_filename(self, fullname: str) -> str:  # noqa: ARG002 -- importlib passes it
-        return self._file
-
-    def get_data(self, path: str) -> bytes:  # noqa: ARG002 -- importlib passes it
-        return self._code
-
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 -- importlib passes it
-        return self.source_to_code(self._code, self._file)
-
-
 def imported(code: bytes, file: str) -> dict[str, Any]:
     """Return the names of a program's module."""
-    spec = importlib.util.spec_from_loader("likewise_stock", _Verified(code, file))
+    spec = importlib.util.spec_from_loader("likewise_stock", VerifiedLoader(code, file))
     if spec is None or spec.loader is None:
         raise TypeError(f"{file} has no loader")
     module = importlib.util.module_from_spec(spec)

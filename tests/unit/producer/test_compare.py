@@ -10,7 +10,8 @@ from likewise.producer.report.comparison import ComparisonDocument
 
 FAILURES_OF_THE_JOB = ["diverged", "bad_shape", "bad_weights", "unsupported"]
 FAILURES_OF_THE_SURROUNDINGS = [
-    "out_of_memory", "data_damaged", "data_unreachable", "cancelled", "hung", "time_limit", "program_refused",
+    "out_of_memory", "data_damaged", "data_unreachable", "cancelled", "hung", "time_limit",
+    "program_refused", "program_failed",
     "worker_lost", "invalid", "internal", "too_large",
 ]  # fmt: skip
 

@@ -1,0 +1,192 @@
+"""Users' programs on workers: `port check` through the queue, and what a worker refuses and survives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likewise.producer.port.channels import WorkerHosts
+from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.shipping import ship
+from likewise.shared.errors import NoWorkerError, RunFailedError
+from likewise.shared.run import ProgramFile
+from tests.conftest import Desk, WorkerProcess
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "port"
+NET = """
+import torch
+
+print("a line of the program's")
+
+def model():
+    return torch.nn.Linear(2, 1)
+"""
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Path:
+    """The example of the documentation, as a port.yaml in a folder of the user's."""
+    for file in EXAMPLE.iterdir():
+        shutil.copy(file, tmp_path)
+    (tmp_path / "port.yaml").write_text(
+        "schema_version: 1\nname: digits\ndata: {type: npz, path: batch.npz}\n"
+        "sides:\n  keras: {program: keras_code.py}\n  torch: {program: torch_code.py}\n"
+    )
+    return tmp_path / "port.yaml"
+
+
+def test_a_port_is_checked_on_workers(likewise, port, programs_folder):
+    answer = likewise("port", "check", str(port), "--json")
+
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert [one["setting"] for one in found["findings"]] == ["padding", "epsilon", "momentum", "epsilon"]
+    assert found["findings"][1]["lines"] == {"keras": "keras_code.py:9", "torch": "torch_code.py:12"}
+    assert list(programs_folder.glob("ports/*/torch_code.py"))  # it was run there, and no code is in Redis
+
+
+@pytest.fixture(scope="module")
+def alone(start_redis: Any) -> Iterator[Desk]:
+    """A producer at a Redis where no other worker is."""
+    server = start_redis()
+    found = Desk(server.url, producer_url=server.url_of("producer"))
+    found.worker_url = server.url_of("worker")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def worker(alone: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A worker of PyTorch that waits 3 s for an answer, and gives a program 0.9 GB."""
+    folder = tmp_path_factory.mktemp("hosting")
+    (folder / "programs").mkdir()
+    found = WorkerProcess(
+        "torch",
+        alone.worker_url,
+        folder,
+        LIKEWISE_PROGRAMS=str(folder / "programs"),
+        LIKEWISE_HANG_S="3",
+        LIKEWISE_MAX_MEMORY_GB="0.9",
+    )
+    found.programs = folder / "programs"
+    yield found.wait_until("idle", alone.ledger)
+    found.close()
+
+
+@pytest.fixture
+def host(alone: Any, worker: Any) -> Iterator[Callable[..., Hosted]]:
+    """Has the worker host a program, by its text or by the files that a run names."""
+    hosts = WorkerHosts(session=alone, tell=lambda _: None)
+    opened: list[Hosted] = []
+
+    def hosted(text: str = "", files: tuple[ProgramFile, ...] = ()) -> Hosted:
+        worker.wait_until("idle", alone.ledger)
+        if text:
+            file = worker.programs / "net.py"
+            file.write_text(text)
+            files = ship(file, worker.programs).files
+        channel = hosts.channel("torch", "torch", files, version=None)
+        opened.append(Hosted("torch", "torch", channel, place=files[0].file))
+        return opened[-1]
+
+    yield hosted
+    for one in opened:
+        one.close()
+
+
+def why(host: Hosted, ask: Callable[[Hosted], Any] = lambda one: one.open(Path(), None, "float64")) -> str:
+    with pytest.raises(RunFailedError) as failed:
+        ask(host)
+    return str(failed.value)
+
+
+def failure(alone: Any, host: Hosted) -> tuple[str, str]:
+    """The run's own failure, once its program has ended."""
+    run_id = host._channel._run.run_id
+    host._channel._end()
+    (record,) = alone.ledger.records([run_id])
+    return record.failure.reason, record.failure.message
+
+
+def test_programs_that_are_not_what_the_run_names_are_refused(host, worker):
+    (worker.programs / "net.py").write_text(NET)
+    (worker.programs.parent / "outside.py").write_text(NET)
+    right = hashlib.sha256(NET.encode()).hexdigest()
+
+    said = why(host(files=(ProgramFile(file="net.py", sha256="0" * 64),)))
+    assert said == f"torch: The program net.py has the SHA-256 {right[:12]}…; the run is for 000000000000…"
+    said = why(host(files=(ProgramFile(file="../outside.py", sha256=right),)))
+    assert said == "torch: The program ../outside.py leads out of the worker's folder of programs"
+
+
+def test_a_file_that_the_run_does_not_name_is_not_imported(host, worker):
+    (worker.programs / "other.py").write_text("SIZE = 2")
+    said = why(host("import importlib, torch\nimportlib.import_module('other')\n"))
+
+    assert said.startswith(
+        "torch: net.py cannot be imported, at net.py:2: RefusedFileError: other.py is not among"
+    )
+
+
+def test_an_exception_comes_back_with_the_users_line_and_prints_go_to_the_log(host, alone, worker):
+    program = host(NET.replace("return", "raise ValueError('no such size')\n    return"))
+
+    said = "model() failed at net.py:7: ValueError: no such size"
+    assert why(program) == f"torch: {said}"
+    assert failure(alone, program) == ("program_failed", said)
+    assert "net.py: a line of the program's" in worker.log.read_text()
+
+
+ENDS = """
+import os, time
+import numpy as np
+
+def loss(outputs, targets):
+    targets = float(targets[0])
+    if targets == 1:
+        os._exit(3)
+    if targets == 2:
+        time.sleep(600)
+    eaten = []
+    while True:
+        eaten.append(np.ones(2**24))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "said"),
+    [
+        (1, "program_failed", "The program ended its process with status 3"),
+        (2, "hung", "The program has not answered for 3 s (LIKEWISE_HANG_S); it was ended"),
+        (3, "out_of_memory", "of the 0.9 GB that its worker has (LIKEWISE_MAX_MEMORY_GB); it was ended"),
+    ],
+)
+def test_a_program_that_exits_hangs_or_eats_memory_ends_alone(host, alone, worker, number, reason, said):
+    child = worker.child_pid(alone.ledger)
+    program = host(NET + ENDS)
+    program.open(Path(), None, "float64")
+
+    told = why(program, lambda one: one.loss({"0": np.zeros((1, 1))}, np.array([float(number)])))
+
+    assert said in told
+    assert failure(alone, program)[0] == reason
+    worker.wait_until("idle", alone.ledger)
+    assert worker.child_pid(alone.ledger) == child
+
+
+def test_two_sides_do_not_wait_for_the_same_worker(host, worker, alone):
+    first = host(NET)
+    first.open(Path(), None, "float64")
+    hosts = WorkerHosts(session=alone, tell=lambda _: None, runs={worker.presence(alone.ledger).run_id})
+    second = hosts.channel("second", "torch", ship(worker.programs / "net.py", worker.programs).files)
+
+    with pytest.raises(NoWorkerError, match=r"every worker for second \(torch\) hosts another side of this"):
+        Hosted("second", "torch", second).open(Path("net.py"), None, "float64")
+    second.close()
