@@ -23,7 +23,7 @@ from likewise.shared.errors import NoWorkerError, RedisError, UsageError
 from likewise.shared.names import answers_key, asker_key, questions_key
 from likewise.shared.port.wire import receive, send
 from likewise.shared.run import HostedRun, ProgramFile
-from likewise.shared.store.pieces import Pieces
+from likewise.shared.store.streams import RedisStream
 
 Arrays = dict[str, NDArray[Any]]
 _LAST_LINES = 5
@@ -132,8 +132,8 @@ class QueueChannel:
     def __init__(self, hosts: WorkerHosts, run: HostedRun, need: Need) -> None:
         self._hosts, self._run, self._need = hosts, run, need
         self._client, self._ledger = hosts.session.client, hosts.session.ledger
-        self._questions = Pieces(self._client, questions_key(run.run_id), check=self._check)
-        self._answers = Pieces(self._client, answers_key(run.run_id), check=self._check)
+        self._questions = RedisStream(self._client, questions_key(run.run_id), check=self._check)
+        self._answers = RedisStream(self._client, answers_key(run.run_id), check=self._check)
         self._waits = False
         self._closed = threading.Event()
         threading.Thread(target=self._stay, name="asker", daemon=True).start()

@@ -28,7 +28,7 @@ from likewise.shared.port.wire import PROGRAM_FAILED
 from likewise.shared.results.run_result import Failure, RunResult
 from likewise.shared.run import HostedRun
 from likewise.shared.settings import Settings
-from likewise.shared.store.pieces import PIECE_BYTES, Pieces
+from likewise.shared.store.streams import PIECE_BYTES, RedisStream
 from likewise.worker.service.claimed_run import RunLink
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.stock import read_program
@@ -239,8 +239,8 @@ class HostedProgram:
         if lines > MOST_LINES:
             said.warning("%s: %d lines more", self._run.files[0].file, lines - MOST_LINES)
 
-    def _pieces(self, key: str) -> Pieces:
-        return Pieces(self._client, key, check=self._check)
+    def _pieces(self, key: str) -> RedisStream:
+        return RedisStream(self._client, key, check=self._check)
 
     def _check(self) -> None:
         if self._ended.is_set():

@@ -20,7 +20,7 @@ _LOOK_S = 1
 _PAUSE_S = 0.002
 
 
-class Pieces:
+class RedisStream:
     """A list of Redis as a stream. `check` is called while it waits, and may raise."""
 
     def __init__(self, client: redis.Redis, key: str, *, check: Callable[[], None]) -> None:
