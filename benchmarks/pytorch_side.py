@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from likewise.shared.draws import draw_weights
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.trainer import Batch
-from likewise.worker.training.draws import draw_weights
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
 from likewise.worker.training.training import OngoingTraining

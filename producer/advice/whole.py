@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import Any
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from likewise.producer.advice.pieces import Pieces, function
 from likewise.producer.advice.program import NotWrittenError, Part, library_of, program_parts, python
 from likewise.producer.data.prepare import Arrays, PreparedRun
-from likewise.shared.job.weights import GivenWeights, NpzWeights
+from likewise.shared.draws import draw_weights
+from likewise.shared.job import Job
+from likewise.shared.job.weights import GivenWeights, InitializerWeights, NpzWeights, SharedWeights
 
 MOST_WRITTEN = 64
 """Data of more numbers are not written into the program, but lie in a file beside it."""
@@ -35,12 +37,34 @@ class WholeProgram:
     """What `arrays_file` must hold, such as `x_train`; empty where the data stand in the program."""
 
 
-def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProgram:
+def whole_program(run: PreparedRun, *, name: str, arrays_file: str, seed: int | None = None) -> WholeProgram:
     """Return the program of a side's job, which reads its data from `arrays_file` where they are many.
 
+    With `seed` it starts as all sides do with that seed, and those weights are in the file, too.
     Raises NotWrittenError for what no plain program of the framework does, or is not written yet.
     """
-    return assembled(run, whole_parts(run), name=name, arrays_file=arrays_file)
+    start = {} if seed is None else drawn_start(run, seed)
+    if start:
+        given = NpzWeights(type="npz", path=arrays_file)
+        run = replace(run, job=run.job.model_copy(update={"initial_weights": given}))
+    written = assembled(run, whole_parts(run), name=name, arrays_file=arrays_file)
+    if not start:
+        return written
+    read = f"np.load({python(arrays_file)})"
+    beside = f"np.load(Path(__file__).with_name({python(arrays_file)}))"
+    return WholeProgram(code=written.code.replace(read, beside), arrays={**written.arrays, **start})
+
+
+def drawn_start(run: PreparedRun, seed: int) -> dict[str, NDArray[Any]]:
+    """Return the weights that all sides of a job start from by name; none where each draws its own, or they
+    are given in the job.
+    """
+    declared = run.job.initial_weights
+    if not isinstance(declared, SharedWeights | InitializerWeights):
+        return {}
+    precision = run.job.precision if run.job.precision in ("float32", "float64") else "float32"
+    own = seed if declared.seed is None else declared.seed
+    return draw_weights(run.program, seed=own, precision=precision)
 
 
 def whole_parts(run: PreparedRun) -> list[Part]:
@@ -69,13 +93,26 @@ def assembled(run: PreparedRun, parts: Sequence[Part], *, name: str, arrays_file
         raise NotWrittenError(f"programs of {run.side.framework}")
     library, form = known
     splits = {split: part for split in SPLITS if (part := getattr(run.data, split)) is not None}
-    written_in = len(splits) == 1 and run.data.train.x.size + run.data.train.y.size <= MOST_WRITTEN
+    in_the_file = run.job.initial_weights == NpzWeights(type="npz", path=arrays_file)
+    written_in = (
+        not in_the_file and len(splits) == 1 and run.data.train.x.size + run.data.train.y.size <= MOST_WRITTEN
+    )
     arrays = {} if written_in else _arrays(splits)
     file = None if written_in else arrays_file
     program = Pieces(run=run, parts=parts, splits=tuple(splits), arrays_file=file)
-    title = f'"""{name}: a plain {library} program, written by `likewise code`."""'
+    title = f'"""{name}: a plain {library} program, written by `likewise code`.{_start_of(run.job)}"""'
     imports, *blocks = (block.strip("\n") for block in _FORMS[form](program) if block)
     return WholeProgram(code="\n\n\n".join([f"{title}\n\n{imports}", *blocks]) + "\n", arrays=arrays)
+
+
+def _start_of(job: Job) -> str:
+    """Return what a program says of its initial weights, where they are not those of the other sides."""
+    if not isinstance(job.initial_weights, SharedWeights | InitializerWeights):
+        return ""
+    return (
+        "\n\nIt draws its own initial weights, by the job's rules; "
+        "likewise code --shared-start writes\nthose that all sides start from.\n"
+    )
 
 
 def model_blocks(run: PreparedRun) -> tuple[str, list[str]]:

@@ -209,6 +209,13 @@ def code(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it here, and its data beside it."),
     ] = None,
+    shared_start: Annotated[
+        bool,
+        typer.Option(
+            "--shared-start",
+            help="Start from the weights that all sides start from, of the first seed, and write them, too.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -216,20 +223,22 @@ def code(
 
     It runs by itself, and is the file of a side: likewise port check proves two of them equal. Data that are
     too many to stand in it are written beside it, as FILE with the ending .npz. It starts from weights
-    that the framework draws as the job says, not from the arrays that the sides share.
+    that the framework draws as the job says; with --shared-start from the arrays that the sides share.
 
     \b
     Examples:
       likewise code article --side torch
       likewise code digits --side tensorflow -o digits_keras.py
+      likewise code digits --side torch --shared-start -o digits_torch.py
     """
     from likewise.producer.advice.program import NotWrittenError
-    from likewise.producer.advice.whole import whole_program
+    from likewise.producer.advice.whole import drawn_start, whole_program
     from likewise.producer.experiments import prepare_given
     from likewise.producer.job.new_file import check_free
     from likewise.shared.errors import UsageError
 
-    runs = prepare_given(spec, set_values or (), None, sides).runs
+    prepared = prepare_given(spec, set_values or (), None, sides)
+    runs, seed = prepared.runs, prepared.loaded.experiment.seed_list[0]
     if side is None and len(runs) > 1:
         raise UsageError(f"--side says whose program is wanted: {' or '.join(runs)}")
     label = side or next(iter(runs))
@@ -239,8 +248,14 @@ def code(
     name = run.job.name
     file = Path(f"{name}.py") if output is None else output
     arrays_file = file.with_suffix(".npz")
+    start = drawn_start(run, seed)
+    if shared_start and not start:
+        kind = run.job.initial_weights.type
+        raise UsageError(f"--shared-start: initial_weights is {kind}, so no arrays are drawn for all sides")
     try:
-        written = whole_program(run, name=name, arrays_file=arrays_file.name)
+        written = whole_program(
+            run, name=name, arrays_file=arrays_file.name, seed=seed if shared_start else None
+        )
     except NotWrittenError as error:
         raise UsageError(f"a plain program of {label} cannot say {error}") from None
     if output is not None:
@@ -259,7 +274,9 @@ def code(
     else:
         typer.echo(written.code, nl=False)
         if written.arrays:
-            say(f"it reads its data from {arrays_file.name}; --output FILE.py writes both")
+            say(f"it reads its arrays from {arrays_file.name}; --output FILE.py writes both")
+    if start and not shared_start and not as_json:
+        say("note: it draws its own initial weights; with --shared-start it starts as all sides do")
 
 
 def schema(

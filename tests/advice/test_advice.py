@@ -22,9 +22,9 @@ from likewise.producer.advice import program as plain
 from likewise.producer.advice.program import PLACES, program_parts
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.knowledge import Setup, fixes
+from likewise.shared.draws import draw_starts
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
-from likewise.worker.training.draws import draw_starts
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

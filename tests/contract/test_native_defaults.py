@@ -26,10 +26,10 @@ import pytest
 
 from likewise.producer.job.native import NativeDefault, native_table
 from likewise.producer.job.resolve import resolve
+from likewise.shared.draws import draw_weights
 from likewise.shared.job import Experiment, Job
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import adapter_names
-from likewise.worker.training.draws import draw_weights
 
 HERE = Path(__file__).parent
 SIGNATURE = re.compile(r"([\w.]+)\((\w+)=(.*)\)")

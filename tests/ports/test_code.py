@@ -19,6 +19,7 @@ from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.port.hosted import Batch, Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.pairing import Pairing
+from likewise.shared.draws import draw_weights
 from tests.planted.clean_jobs import clean_job
 
 from .conftest import interpreter
@@ -100,3 +101,23 @@ def test_a_program_runs_by_itself(
     ).stdout
     assert f"test loss: {loss}" in said
     assert f"predictions: {predictions}" in said
+
+
+def test_a_program_with_a_shared_start_begins_where_all_sides_do(tmp_path: Path) -> None:
+    run = prepare_experiment(
+        read_experiment("article", ["initial_weights=shared", "overrides={}", "training.epochs=1"])
+    ).runs["torch"]
+    own = whole_program(run, name="job", arrays_file="job.npz").code
+    written = whole_program(run, name="job", arrays_file="job.npz", seed=3)
+    assert "It draws its own initial weights" in own
+    assert "It draws its own initial weights" not in written.code
+    (tmp_path / "job.py").write_text(written.code)
+    np.savez(tmp_path / "job.npz", allow_pickle=False, **written.arrays)
+    kernel = draw_weights(run.program, seed=3, precision="float32")["layers.0.kernel"]
+    train = run.data.train
+    loss = float(np.mean((train.x @ np.float64(kernel) - train.y.reshape(-1, 1)) ** 2))
+    said = subprocess.run(
+        [interpreter("torch"), tmp_path / "job.py"], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    told = float(said.splitlines()[0].removeprefix("epoch 1: loss "))
+    assert told == pytest.approx(loss, rel=1e-5), "the loss of the first epoch is that of the start"

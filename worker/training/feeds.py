@@ -20,6 +20,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.draws import DrawPurpose, Draws
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.training import BatchPlan, accumulated
@@ -27,7 +28,6 @@ from likewise.shared.program import Mask, ProgramSpec
 from likewise.worker.adapters.common import bytes_per_sample
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, Weights
 from likewise.worker.training.blocks import Cut, cut
-from likewise.worker.training.draws import DrawPurpose, Draws
 from likewise.worker.training.results import Member
 from likewise.worker.training.schedules import learning_rates
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.draws import DrawPurpose, Draws
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import (
     NUMBERS,
@@ -28,7 +29,6 @@ from likewise.shared.results.step_trace import (
 from likewise.shared.store.arrays import ArrayRef
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.adapters.trainer import Batch, Block, Observed, Observer, Weights
-from likewise.worker.training.draws import DrawPurpose, Draws
 from likewise.worker.training.failures import loading, typed
 from likewise.worker.training.training import OngoingTraining
 

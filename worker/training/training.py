@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.draws import DrawPurpose
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program.penalties import penalized, penalties
 from likewise.shared.results.run_result import Hashes
@@ -35,7 +36,6 @@ from likewise.worker.adapters.trainer import (
 )
 from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
-from likewise.worker.training.draws import DrawPurpose, perturbed, starts
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.feeds import Feeds, MaskSource, stacked_by_name
 from likewise.worker.training.metrics import measured, validation_losses
@@ -44,6 +44,7 @@ from likewise.worker.training.resources import activations_of
 from likewise.worker.training.results import Member, OutputsOf, Trained
 from likewise.worker.training.samples import RunData
 from likewise.worker.training.seed_record import SeedRecord, finite_count
+from likewise.worker.training.starts import perturbed, starts
 
 EVALUATED = ("train", "validation", "test", "predict")
 """What outputs are computed for; the order belongs to the address of masks."""

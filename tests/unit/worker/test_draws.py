@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from likewise.shared.draws import DrawPurpose, Draws, draw_weights, log
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.program import Mask, ProgramSpec, compile_job, compile_model
 from likewise.shared.store.arrays import hash_arrays
 from likewise.worker.adapters.common import bytes_per_sample
-from likewise.worker.training.draws import DrawPurpose, Draws, check_weights, draw_weights, log
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.feeds import MaskSource, mask_keys
+from likewise.worker.training.starts import check_weights
 
 Jobs = Callable[..., Job]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from likewise.worker.training.draws import perturbed
+from likewise.worker.training.starts import perturbed
 
 
 def test_every_weight_but_0_moves_by_one_unit_in_the_last_place() -> None:

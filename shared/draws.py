@@ -24,34 +24,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.shape import Shape, by
+from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import (
     Constant,
     FanScaled,
     FanScaledNormal,
-    FrameworkWeights,
-    GivenWeights,
     IdentityMatrix,
-    InitializerWeights,
     Normal,
-    NpzWeights,
     Ones,
     Orthogonal,
-    SharedWeights,
     TruncatedNormal,
     Uniform,
     VarianceScaling,
     Zeros,
 )
 from likewise.shared.program import ProgramSpec, Weight
-from likewise.shared.program.fit import weight_misfits
-from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.adapters.trainer import Weights
-from likewise.worker.training.failures import TrainingError
-from likewise.worker.training.samples import RunData
 
+Weights = dict[str, NDArray[Any]]
+"""Weights by name, in Keras's layouts."""
 _LN_2 = 0.6931471805599453
 
 
@@ -155,40 +146,6 @@ _CUT_AT_TWO = 0.8796256610342398
 """The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
 
 
-def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
-    """Return the weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
-    program, precision = data.program, job.precision
-    seeds = list(dict.fromkeys(seeds))
-    match job.initial_weights:
-        case SharedWeights(seed=declared) | InitializerWeights(seed=declared):
-            if declared is not None:
-                drawn = draw_weights(program, seed=declared, precision=precision)
-                return dict.fromkeys(seeds, drawn)
-            own = draw_starts(program, seeds=seeds, precision=precision)
-            return dict(zip(seeds, own, strict=True))
-        case FrameworkWeights():
-            return {
-                seed: check_weights(
-                    adapter.default_weights(program, precision=precision, seed=seed),
-                    program,
-                    precision=precision,
-                )
-                for seed in seeds
-            }
-        case GivenWeights() | NpzWeights():
-            given = check_weights(data.given_weights, program, precision=precision)
-            return dict.fromkeys(seeds, given)
-
-
-def perturbed(weights: Weights) -> Weights:
-    """Return the weights moved by one unit in the last place, every other one up; a weight of 0 stays."""
-    moved = {}
-    for name, array in weights.items():
-        towards = np.where(np.arange(array.size) % 2, -np.inf, np.inf).reshape(array.shape)
-        moved[name] = np.where(array == 0, array, np.nextafter(array, towards.astype(array.dtype)))
-    return moved
-
-
 def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> Weights:
     """Draw every weight in float64 by its declared initializer, then round to the precision."""
     (weights,) = draw_starts(program, seeds=[seed], precision=precision)
@@ -201,23 +158,6 @@ def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precis
     for seed in seeds:
         draws.turn_to(seed)
         yield {place.name: _draw(place, draws).astype(precision) for place in program.weights}
-
-
-def check_weights(
-    given: Mapping[str, NDArray[Any]], program: ProgramSpec, *, precision: Precision
-) -> Weights:
-    """Return the given arrays in the run's precision and the program's order.
-
-    Raises TrainingError (`bad_weights`) listing what is expected.
-    """
-    expected = program.weight_shapes
-    if problems := list(weight_misfits(given, program, precision)):
-        wanted = ", ".join(f"{name} ({by(shape)})" for name, shape in expected.items()) or "no weights"
-        told = "; ".join(map(str, problems))
-        raise TrainingError(
-            "bad_weights", f"The initial weights do not fit the model: {told}. Expected: {wanted}"
-        )
-    return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
 
 
 def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
