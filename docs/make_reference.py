@@ -60,7 +60,18 @@ PARTS: list[tuple[str, list[str], Any]] = [
     ),
     (
         "regularizers and constraints",
-        ["L1", "L2", "L1L2", "MaxNorm", "MinMaxNorm", "UnitNorm", "NonNeg"],
+        [
+            "L1",
+            "L2",
+            "L1L2",
+            "ActivityL1",
+            "ActivityL2",
+            "ActivityL1L2",
+            "MaxNorm",
+            "MinMaxNorm",
+            "UnitNorm",
+            "NonNeg",
+        ],
         regularizers,
     ),
     (

@@ -358,8 +358,9 @@ class LayerView:
 
     @property
     def held(self) -> dict[str, Any]:
-        """Return the regularizers and constraints that are declared, by field."""
+        """Return the regularizers and constraints of weights that are declared, by field."""
         fields = dict(self.cell or self.layer)
+        del fields["activity_regularizer"]
         ends = ("_regularizer", "_constraint")
         return {name: rule for name, rule in fields.items() if name.endswith(ends) and rule is not None}
 

@@ -66,17 +66,29 @@ class Pieces:
         if self.outputs:
             named = ", ".join(f"{python(one.name)}: x_{variable(one.name)}" for one in self.outputs)
             return f"{{{named}}}"
-        calls = self.calls().splitlines()
+        calls = [line for line in self.calls().splitlines() if not line.startswith("self.")]
         return calls[-1].partition(" = ")[0] if calls else "x"
 
     def calls(self) -> str:
         """Return the calls of the layers; one after the other they are all of `x`."""
         code = self.at("call")
+        outputs = [line.partition(" = ")[0] for line in code.splitlines()]
         stages = self.run.program.stages
         if not self.outputs and all(stage.sources == (place,) for place, stage in enumerate(stages)):
-            for line in code.splitlines():
-                code = re.sub(rf"\b{line.partition(' = ')[0]}\b", "x", code)
-        return code
+            for name in outputs:
+                code = re.sub(rf"\b{name}\b", "x", code)
+        lines = []
+        for name, line in zip(outputs, code.splitlines(), strict=True):
+            lines.append(line)
+            if name in self.penalized:
+                lines.append(f"self.{name} = {line.partition(' = ')[0]}")
+        return "\n".join(lines)
+
+    @property
+    def penalized(self) -> list[str]:
+        """Return the outputs of layers that the loss has a penalty of, beside the model's own code."""
+        names = [line.partition(" = ")[0] for line in self.at("call").splitlines()]
+        return [name for name in names if re.search(rf"\b{name}\b", self.at("penalty"))]
 
     def data(self) -> str:
         """Return the function that gives the data of a split."""

@@ -298,7 +298,10 @@ def _named_targets(program: Pieces) -> list[str]:
 
 def _penalty(program: Pieces) -> list[str]:
     """Return the lines that add the regularizers' penalty to a batch's loss."""
-    return [re.sub(r"\bloss\b", "batch_loss", program.of_model("penalty"))]
+    code = re.sub(r"\bloss\b", "batch_loss", program.of_model("penalty"))
+    for name in program.penalized:
+        code = re.sub(rf"\b{name}\b", f"model.{name}", code)
+    return [code]
 
 
 def _torch_ending(program: Pieces) -> list[str]:

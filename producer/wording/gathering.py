@@ -12,6 +12,7 @@ from likewise.producer.wording.training import sees_batches, weighs_nothing
 from likewise.shared.job import Job
 from likewise.shared.job.loss import is_broadcast
 from likewise.shared.job.training import BatchPlan, Training
+from likewise.shared.program.penalties import penalized_outputs
 
 
 def cuts_no_group(form: Form) -> bool:
@@ -79,6 +80,10 @@ def _has_bounds(form: Form) -> bool:
 def _is_a_mean(form: Form) -> bool:
     """Return whether a batch's loss is the mean of its samples', which all count alike."""
     loss = form.job.only_loss
+    if form.program is None or any(
+        one.reduction == "sum" for one in penalized_outputs(form.program).values()
+    ):
+        return False
     plain = getattr(loss, "ignore_index", None) is None and getattr(loss, "per", "sample") == "sample"
     counted = weighs_nothing(form) or getattr(loss, "weighting", "by_count") == "by_count"
     return loss.reduction == "mean" and plain and counted and not is_broadcast(loss)

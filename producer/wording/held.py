@@ -11,7 +11,7 @@ from likewise.producer.wording.training import decay_is_plain
 from likewise.shared.job.optimizer import is_decoupled
 from likewise.shared.job.regularizers import MaxNorm, MinMaxNorm, UnitNorm, strengths
 from likewise.shared.program.groups import decaying
-from likewise.shared.program.penalties import penalized
+from likewise.shared.program.penalties import has_penalty, penalized
 
 ENDS = ("_regularizer", "_constraint")
 DECAY = ("weight_decay", "weight_decay_kind", "exclude_from_weight_decay", "include_in_weight_decay")
@@ -29,7 +29,10 @@ def held_alike(reference: Form, other: Form) -> Forms | None:
         both = [_rules(one) for one in (mine, theirs)]
         for field in _held_fields(wanted, layer):
             word, _, end = field.rpartition("_")
-            known = [rules.get((word, end)) for rules in both]
+            if word == "activity":
+                known = [_activity(stage) for stage in (mine, theirs)]
+            else:
+                known = [rules.get((word, end)) for rules in both]
             if _inner(wanted)[field] != _inner(layer)[field] and known[0] == known[1]:
                 _inner(layer)[field] = _inner(wanted)[field]
                 changed = True
@@ -43,7 +46,7 @@ def _inner(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _held_fields(*layers: dict[str, Any]) -> list[str]:
-    """Return the fields that keep weights small, of layers of one kind."""
+    """Return the fields that keep weights and outputs small, of layers of one kind."""
     return [name for name in _inner(layers[0]) if name.endswith(ENDS) and name in _inner(layers[1])]
 
 
@@ -56,6 +59,12 @@ def _rules(stage: Any) -> dict[tuple[str, str], Any]:
         found[word, "regularizer"] = numbers if any(numbers) else None
         found[word, "constraint"] = _bounds(weight.constraint, len(weight.shape))
     return found
+
+
+def _activity(stage: Any) -> Any:
+    """Return what a layer's output adds to the loss, as numbers to be compared; None for nothing."""
+    numbers = strengths(stage.activity)
+    return (*numbers, stage.activity.reduction) if any(numbers) else None
 
 
 def _bounds(constraint: Any, rank: int) -> Any:
@@ -88,7 +97,7 @@ def decay_in_the_loss(reference: Form, other: Form) -> Forms | None:
     documents = [form.document["model"]["layers"] for form in (reference, other)]
     for wanted, layer in zip(*documents, strict=True):
         for field in _held_fields(wanted, layer):
-            if field.endswith("_regularizer"):
+            if field.endswith("_regularizer") and field != "activity_regularizer":
                 _inner(layer)[field] = _inner(wanted)[field]
     decay = {name: reference.document["optimizer"][name] for name in DECAY}
     if documents[1] == other.document["model"]["layers"]:
@@ -113,7 +122,7 @@ def _watches_the_loss(form: Form) -> bool:
 
 
 def _has_penalty(form: Form) -> bool:
-    return form.program is not None and bool(penalized(form.program))
+    return form.program is not None and has_penalty(form.program)
 
 
 def _pull(form: Form) -> dict[str, tuple[float, float]] | None:
@@ -133,4 +142,4 @@ def _pull(form: Form) -> dict[str, tuple[float, float]] | None:
 
 def reports_no_penalty(form: Form) -> bool:
     """Return whether there is no penalty that a loss could have in it."""
-    return form.program is not None and not penalized(form.program)
+    return form.program is not None and not has_penalty(form.program)

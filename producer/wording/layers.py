@@ -73,11 +73,12 @@ def _folded(form: Form) -> Form:
     held_by: dict[int, int] = {}
     for index, layer in enumerate(model.layers):
         follows = index > 0 and model.sources(index) == (index,) and held_by[index - 1] == len(kept) - 1
-        if follows and layer.name is None and _does_nothing(layer):
+        if follows and layer.name is None and _does_nothing(layer, kept[-1]):
             held_by[index] = len(kept) - 1
+            kept[-1] = _with_penalty(kept[-1], layer)
             continue
         if follows and readers[index] == 1 and _goes_into(layer, kept[-1]):
-            kept[-1] = kept[-1] | {"activation": document[index]["activation"]}
+            kept[-1] = _with_penalty(kept[-1] | {"activation": document[index]["activation"]}, layer)
             held_by[index] = len(kept) - 1
             if layer.name:
                 handles[layer.name] = kept[-1]["name"]
@@ -101,11 +102,24 @@ def _goes_into(layer: Layer, before: dict[str, Any]) -> bool:
         layer.type == "activation"
         and before["type"] in HAVE_ACTIVATIONS
         and before["activation"] == {"type": "linear"}
+        and before["activity_regularizer"] is None
         and (layer.name is None or before["name"] is not None)
     )
 
 
-def _does_nothing(layer: Layer) -> bool:
+def _with_penalty(document: dict[str, Any], layer: Layer) -> dict[str, Any]:
+    """Return a layer's document with the penalty of the output of a layer behind it, which goes into it."""
+    if layer.activity_regularizer is None:
+        return document
+    return document | {"activity_regularizer": layer.activity_regularizer.model_dump(mode="json")}
+
+
+def _does_nothing(layer: Layer, before: dict[str, Any]) -> bool:
+    """Return whether a layer gives what it gets, and any penalty of it can stand in the layer before it."""
+    if layer.activity_regularizer is not None and (
+        before["type"] == "input" or before["activity_regularizer"] is not None
+    ):
+        return False
     if layer.type == "dropout":
         return layer.rate == 0
     return layer.type == "activation" and layer.activation.type == "linear"
@@ -295,7 +309,7 @@ def _normalized_by(form: Form, index: int) -> int | None:
     if not layer.trains:  # one that is given, and stays, is no matter of the moving mean
         return None
     takers = [one for one in range(len(model.layers)) if index + 1 in model.sources(one)]
-    if layer.activation.type != "linear" or len(takers) != 1:
+    if layer.activation.type != "linear" or len(takers) != 1 or layer.activity_regularizer is not None:
         return None
     normalization = model.layers[takers[0]]
     return takers[0] if isinstance(normalization, BatchNorm) and normalization.uses_batch else None
@@ -333,6 +347,8 @@ def _sees_no_shift(form: Form) -> bool:
     loss, optimizer = form.job.loss, form.job.optimizer
     softmax = isinstance(loss, KlDivergence) or (isinstance(loss, ClassCrossentropy) and loss.from_logits)
     last: Any = form.job.model.layers[-1]
+    if last.activity_regularizer is not None:
+        return False
     undecayed = optimizer.weight_decay == 0 or is_decoupled(optimizer) or optimizer.type == "sgd"
     if last.bias_regularizer is not None or last.bias_constraint is not None:
         return False

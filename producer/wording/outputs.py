@@ -80,7 +80,8 @@ def _head(form: Form, name: str) -> tuple[str, bool] | None:
     """Return an output's activation, and whether its loss takes logits; None for a layer without one."""
     layer = form.job.model.layers[_place(form, name)]
     activation = getattr(layer, "activation", None)
-    if activation is None or layer.type not in (*HAVE_ACTIVATIONS, "activation"):
+    penalized = layer.activity_regularizer is not None  # of probabilities or of logits
+    if activation is None or penalized or layer.type not in (*HAVE_ACTIVATIONS, "activation"):
         return None
     return activation.type, bool(getattr(form.job.losses[name], "from_logits", True))
 

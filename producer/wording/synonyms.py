@@ -6,10 +6,11 @@ of that. It is never the padding of a maximum, which is lower than any number.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from likewise.producer.wording.form import Form, Renamed
 from likewise.producer.wording.layers import Forms, kinds
+from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.convolution import (
     Convolution,
     DepthwiseConvolution,
@@ -45,7 +46,7 @@ def _absorbed(form: Form) -> Form:
     waiting: tuple[Sides, dict[str, Any]] | None = None
     for index, (layer, document) in enumerate(zip(model.layers, documents, strict=True)):
         behind = _only_reader(form, index)
-        if isinstance(layer, ZeroPadding) and behind is not None and waiting is None:
+        if _is_padding(layer) and behind is not None and waiting is None:
             sides = by_side(layer.padding, layer.axes)
             if _with_padding(program.stages[behind], documents[behind], sides) is not None:
                 waiting = sides, document
@@ -60,6 +61,11 @@ def _absorbed(form: Form) -> Form:
         if layer.name is None:
             renamed[f"layers.{index}"] = f"layers.{len(kept) - 1}"
     return form if len(kept) == len(documents) else form.with_layers(kept).weights_changed(Renamed(renamed))
+
+
+def _is_padding(layer: Layer) -> TypeGuard[ZeroPadding]:
+    """Return whether a layer pads with zeros and does nothing else."""
+    return isinstance(layer, ZeroPadding) and layer.activity_regularizer is None
 
 
 def _only_reader(form: Form, index: int) -> int | None:

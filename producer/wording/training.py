@@ -21,7 +21,7 @@ from likewise.shared.job.loss import (
 )
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program.groups import decaying
-from likewise.shared.program.penalties import penalized
+from likewise.shared.program.penalties import has_penalty
 
 SQUASHED = {
     "categorical_crossentropy": "softmax",
@@ -68,6 +68,8 @@ def _head_layer(form: Form) -> int:
 def _last_activation(form: Form) -> str | None:
     """Return the activation that the outputs passed last; None where the layer is of a kind without one."""
     layer = form.job.model.layers[_head_layer(form)]
+    if layer.activity_regularizer is not None:  # it is of probabilities or of logits
+        return "penalized"
     activation = getattr(layer, "activation", None)
     return activation.type if activation and layer.type in (*HAVE_ACTIVATIONS, "activation") else None
 
@@ -315,7 +317,7 @@ def _scales_freely(form: Form) -> bool:
     schedule, stopping = form.job.optimizer.schedule, form.job.training.early_stopping
     if schedule is not None and schedule.type in ("reduce_on_plateau", "polynomial", "piecewise"):
         return False
-    if form.program is None or penalized(form.program):  # a penalty is as large whatever the reduction
+    if form.program is None or has_penalty(form.program):  # a penalty is as large whatever the reduction
         return False
     return stopping is None or stopping.min_delta == 0
 

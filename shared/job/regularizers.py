@@ -7,7 +7,8 @@ A regularizer adds its penalty to every batch's loss, whatever the loss's reduct
     l1_l2  the sum of both
 
 Weights of frozen layers have none, as in Keras. The penalty's gradient is clipped and gathered with the
-loss's own.
+loss's own. A layer's output is penalized by the same formulas: an `activity_regularizer`'s sum goes over the
+output's every number, padded steps too, for all samples of a batch.
 
 A constraint changes a weight after each update, before which an average of the weights takes it. With n the
 root of Σw² over `axis`, which keeps its place:
@@ -60,6 +61,27 @@ class L1L2(Frozen):
 Regularizer = Annotated[L1 | L2 | L1L2, Kinds()]
 
 
+class _OfSamples(Frozen):
+    reduction: Literal["mean", "sum"] = "mean"
+    """Whether a batch's loss has the mean of its samples' penalties, as in Keras 3.15, or their sum, as in
+    Keras 3.12."""
+
+
+class ActivityL1(_OfSamples, L1):
+    """l1·Σ|y| of a sample, which makes the output sparse."""
+
+
+class ActivityL2(_OfSamples, L2):
+    """l2·Σy² of a sample, which keeps the output small."""
+
+
+class ActivityL1L2(_OfSamples, L1L2):
+    """It adds both, l1·Σ|y| + l2·Σy² of a sample."""
+
+
+ActivityRegularizer = Annotated[ActivityL1 | ActivityL2 | ActivityL1L2, Kinds()]
+
+
 class _ByNorm(Frozen):
     axis: int | Annotated[Many[int], Field(min_length=1)] = 0
     """Over which axes of the weight a norm is taken, in Keras's layout: 0 of a dense kernel (inputs, units)
@@ -109,6 +131,6 @@ class NonNeg(Frozen):
 Constraint = Annotated[MaxNorm | MinMaxNorm | UnitNorm | NonNeg, Kinds()]
 
 
-def strengths(regularizer: Regularizer | None) -> tuple[float, float]:
+def strengths(regularizer: Regularizer | ActivityRegularizer | None) -> tuple[float, float]:
     """Return l1 and l2; 0 where there is none."""
     return getattr(regularizer, "l1", 0.0), getattr(regularizer, "l2", 0.0)

@@ -212,6 +212,7 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
                 mask=_mask(layer, inputs[0], address=address, path=path),
                 cells=layer.cells(*inputs),
                 columns=columns[path] if layer.kind == "input" else None,
+                activity=layer.activity_regularizer,
                 convolves=layer.convolves,
                 multiply_adds=layer.multiply_adds(*inputs),
                 layer=layer,

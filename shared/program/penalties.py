@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.shared.job.regularizers import strengths
+from likewise.shared.job.regularizers import ActivityRegularizer, strengths
 from likewise.shared.program.spec import ProgramSpec
 
 Floats = NDArray[np.floating[Any]]
@@ -18,6 +18,17 @@ def penalized(program: ProgramSpec) -> dict[str, tuple[float, float]]:
     """Return l1 and l2 of each weight that adds to the loss, by name."""
     found = {weight.name: strengths(weight.regularizer) for weight in program.weights}
     return {name: numbers for name, numbers in found.items() if any(numbers)}
+
+
+def penalized_outputs(program: ProgramSpec) -> dict[int, ActivityRegularizer]:
+    """Return what each stage's output adds to the loss, by the stage's place, where it adds anything."""
+    declared = {place: stage.activity for place, stage in enumerate(program.stages)}
+    return {place: one for place, one in declared.items() if one is not None and any(strengths(one))}
+
+
+def has_penalty(program: ProgramSpec) -> bool:
+    """Return whether the loss has anything added."""
+    return bool(penalized(program) or penalized_outputs(program))
 
 
 def penalties(program: ProgramSpec, weights: Mapping[str, Floats]) -> NDArray[np.float64]:

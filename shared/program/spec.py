@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job.layers.base import Cell
-from likewise.shared.job.regularizers import Constraint, Regularizer
+from likewise.shared.job.regularizers import ActivityRegularizer, Constraint, Regularizer
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
@@ -101,6 +101,8 @@ class Stage:
     """The recurrent cells, one for each direction."""
     columns: tuple[int, int] | None = None
     """Where the numbers of a named input begin and end in a sample's row; None for any other stage."""
+    activity: ActivityRegularizer | None = None
+    """What the loss adds for its output."""
     convolves: bool
     multiply_adds: int
     """One sample's products with the stage's kernels, on its way forward."""

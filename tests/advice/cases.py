@@ -19,6 +19,7 @@ from likewise.shared.job.loss import Loss
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.schedule import Schedule
 from likewise.shared.job.weights import Initializer
+from likewise.shared.program import compile_job
 
 FLAT, STEPS, IMAGE, VOLUME = (6,), (5, 4), (5, 6, 4), (4, 3, 5, 2)
 SAMPLES = 12
@@ -374,6 +375,11 @@ OF_KIND: dict[tuple[str, str], list[Any]] = {
 
 
 HELD: dict[str, list[Any]] = {
+    "activity_regularizer": [
+        {"type": "l2", "l2": 0.015625},
+        {"type": "l1", "l1": 0.0078125, "reduction": "sum"},
+        {"type": "l1_l2", "l1": 0.03125, "l2": 0.015625},
+    ],
     "_regularizer": ["l2", {"type": "l1_l2", "l1": 0.125, "l2": 0.25}, {"type": "l1", "l1": 0.125}],
     "_constraint": [
         {"type": "max_norm", "max_value": 0.25},
@@ -382,7 +388,16 @@ HELD: dict[str, list[Any]] = {
         "non_neg",
     ],
 }
-"""What keeps a weight small, by the end of the field that says so."""
+"""What keeps a weight or an output small, by the end of the field that says so."""
+
+
+def learns(document: dict[str, Any], place: int, shape: tuple[int, ...]) -> bool:
+    """Whether a layer's output changes in training: it, or a layer before it, has weights."""
+    stages = compile_job(Job.model_validate(document), shape).stages
+    found: list[bool] = [False]
+    for stage in stages[: place + 1]:
+        found.append(bool(stage.weights) or any(found[source] for source in stage.sources))
+    return found[-1] and stages[place].kind != "input"
 
 
 def held_pairs() -> Iterator[Pair]:
@@ -394,8 +409,12 @@ def held_pairs() -> Iterator[Pair]:
         place = next(index for index, layer in enumerate(layers) if layer.get("name") == "middle")
         inner = "layer." if kind == "bidirectional" else ""
         names = members(Layer)[fields["layer"]["type"]].model_fields if inner else model.model_fields
-        for name, end in ((name, end) for name in names for end in HELD if name.endswith(end)):
-            path, value = f"model.layers.{place}.{inner}{name}", HELD[end][numbers[end] % len(HELD[end])]
+        for name in names:
+            end = next((end for end in HELD if name.endswith(end)), None)
+            if end is None or (name == "activity_regularizer" and not learns(job(layers), place, shape)):
+                continue
+            within = "" if name == "activity_regularizer" else inner
+            path, value = f"model.layers.{place}.{within}{name}", HELD[end][numbers[end] % len(HELD[end])]
             if (kind, name) == ("gru", "bias_constraint"):  # two biases in PyTorch
                 value = "non_neg"
             elif name == "gamma_constraint":  # gammas are above 0 here
@@ -905,6 +924,7 @@ NO_LINE = {
 
 NO_LINE |= {"layer.position_embedding.sequence_length"}  # rows that no step meets
 NO_LINE |= {"layer.input.shape"}  # another shape is other data
+NO_LINE |= {f"layer.{word}.activity_regularizer" for word in members(Layer)}  # the same lines for every kind
 NO_LINE |= {f"loss.{word}.weight" for word in members(Loss)}  # of several outputs, whose pairs have their own
 NO_LINE |= {f"optimizer.{word}.{name}" for word in members(Optimizer) for name in ("ema_use", "ema_buffers")}
 

@@ -133,7 +133,7 @@ class Kit:
     def trainer(self, job: Job, *, weights: Weights, x: np.ndarray, y: Targets) -> Trainer:
         """A trainer of the job on these samples."""
         if job.execution == "compiled":
-            self._needs("compiled")
+            self.needs("compiled")
         program = compile_job(job, x.shape[1:])
         return self.adapter.build(program, job, weights=weights, samples=batch(x, y))
 
@@ -141,7 +141,7 @@ class Kit:
         self, job: Job, *, optimizers: list[Optimizer], weights: Weights, x: np.ndarray, y: Targets
     ) -> EnsembleTrainer:
         """An ensemble of the job on these samples."""
-        self._needs("together")
+        self.needs("together")
         program = compile_job(job, x.shape[1:])
         return self.adapter.build_ensemble(
             program, job, optimizers=optimizers, weights=weights, samples=batch(x, y)
@@ -149,15 +149,15 @@ class Kit:
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
         """An observer of the job's steps."""
-        self._needs("observing")
+        self.needs("observing")
         return self.adapter.observer(compile_job(job, input_shape), job)
 
     def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
         """The framework's own initial weights for the job."""
-        self._needs("default_weights")
+        self.needs("default_weights")
         return self.adapter.default_weights(compile_job(job, input_shape), precision=job.precision, seed=seed)
 
-    def _needs(self, capability: Capability) -> None:
+    def needs(self, capability: Capability) -> None:
         """Skip the test where the adapter declares that it lacks this, in its words."""
         if capability in self.adapter.lacks:
             pytest.skip(self.adapter.lacks[capability])

@@ -173,6 +173,18 @@ KEPT = [
     HEAD,
 ]  # fmt: skip
 """Penalties in the loss, and bounds that each update ends within."""
+SPARSE = [
+    {
+        "type": "dense",
+        "units": 6,
+        "activation": "sigmoid",
+        "activity_regularizer": {"type": "l1", "l1": 0.01},
+    },
+    {"type": "layer_norm", "activity_regularizer": {"type": "l2", "l2": 0.01, "reduction": "sum"}},
+    {"type": "flatten"},
+    HEAD | {"activity_regularizer": {"type": "l1_l2", "l1": 0.01, "l2": 0.02}},
+]
+"""Penalties of what layers give, as in a sparse autoencoder."""
 GROUPED = [
     {
         "type": "conv2d", "filters": 6, "kernel_size": [3, 2], "groups": 2, "dilation": [2, 1],
@@ -316,6 +328,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "other norms": (1e-5, {"layers": OTHER_NORMS, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "gates and places": (5e-7, {"layers": GATES, "input_shape": [5, 4], "optimizer": MOMENTUM}),
+    "outputs kept small": (5e-7, {"layers": SPARSE, "input_shape": [5, 4]}),
     "kept small": (1e-5, {"layers": KEPT, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "groups and dilation": (1e-5, {"layers": GROUPED, "input_shape": [7, 8, 4], "optimizer": SLOW}),

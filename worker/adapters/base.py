@@ -73,10 +73,11 @@ Capability = Literal[
     "accumulation",
     "average",
     "training_outputs",
+    "activity_regularizer",
 ]
 """What an adapter may lack: `build_ensemble`, `observer`, `default_weights`, programs for
-`execution: compiled`, `build_stock`, blocks with an accumulation, `swap_average`, or outputs in training
-mode."""
+`execution: compiled`, `build_stock`, blocks with an accumulation, `swap_average`, outputs in training
+mode, or penalties of layers' outputs."""
 
 
 class FrameworkAdapter(ABC):
@@ -100,6 +101,7 @@ class FrameworkAdapter(ABC):
             "accumulation": job.training.gradient_accumulation_steps > 1,
             "average": job.optimizer.use_ema,
             "training_outputs": job.training.evaluation_mode == "training",
+            "activity_regularizer": any(layer.activity_regularizer for layer in job.model.layers),
         }
         for capability, wanted in asked.items():
             if wanted and capability in self.lacks:

@@ -147,6 +147,14 @@ class Trainer(ABC):
         `x` is in the run's precision already, and not rescaled yet.
         """
 
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs for x add to its loss as one batch, where some are penalized.
+
+        Those are two numbers (2,): the samples' means, and their sums (see `shared.job.regularizers`).
+        `x` and `masks` are as in `outputs`.
+        """
+        raise NotImplementedError("this framework's adapter penalizes no layer's output")
+
     @abstractmethod
     def weights(self) -> Weights:
         """Return a copy of the current weights in canonical names and layouts."""
@@ -260,6 +268,10 @@ class EnsembleTrainer(ABC):
         """Exchange every member's weights and their moving average (see `Trainer.swap_average`)."""
         raise NotImplementedError("this framework's adapter keeps no moving average of the weights")
 
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to each member's loss (see `Trainer.penalty`): (members, 2)."""
+        raise NotImplementedError("this framework's adapter penalizes no layer's output")
+
     @abstractmethod
     def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return every member's outputs for the same samples x (m, *features), in inference mode.
@@ -307,13 +319,23 @@ class EnsembleOfOne:
 
     def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return the outputs (1, m, outputs); masks are (1, m, *layer input)."""
-        own = None if masks is None else {path: mask[0] for path, mask in masks.items()}
+        own = _first(masks)
         outputs: Floats = (self._trainer.outputs(x) if own is None else self._trainer.outputs(x, own))[None]
         return outputs
+
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to the loss of x: (1, 2)."""
+        added: Floats = self._trainer.penalty(x, _first(masks))[None]
+        return added
 
     def weights(self) -> Weights:
         """Return a copy of the weights, each (1, *shape)."""
         return {name: array[None] for name, array in self._trainer.weights().items()}
+
+
+def _first(masks: Mapping[str, Floats] | None) -> dict[str, Floats] | None:
+    """Return the only member's masks."""
+    return None if masks is None else {path: mask[0] for path, mask in masks.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.program.penalties import penalized_outputs
 from likewise.shared.run import ProgramFile
 from likewise.worker.adapters.base import FrameworkAdapter, Start, UnsupportedError
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, StockTrainer, Trainer, Watch, Weights
@@ -99,6 +100,15 @@ class StockTraining(OngoingTraining):
                 "a plain program gives the mean of its batches' losses by their sizes, which of batches of "
                 "several sizes is not the loss that the job asks for; drop the last batch, or choose "
                 "loss.reduction: mean"
+            )
+        if (
+            penalized_outputs(self.program)
+            and self.job.training.report_penalty
+            and "validation" in self.data.parts
+        ):
+            raise UnsupportedError(
+                "the validation loss has the penalty of layers' outputs in it, which a plain program does "
+                "not give; set training.report_penalty: false, or leave the validation data out"
             )
         names = imported(self._stock.code, self._stock.file)
         start = Start(weights=weights, samples=self.data.train, seed=self.members[0].seed)

@@ -19,9 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.shared.draws import DrawPurpose
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program.penalties import penalized, penalties
 from likewise.shared.results.run_result import Hashes
 from likewise.shared.store.arrays import hash_arrays
 from likewise.worker.adapters.base import FrameworkAdapter
@@ -36,23 +34,15 @@ from likewise.worker.adapters.trainer import (
 )
 from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
+from likewise.worker.training.evaluating import Evaluation
 from likewise.worker.training.failures import TrainingError
-from likewise.worker.training.feeds import Feeds, MaskSource, stacked_by_name
+from likewise.worker.training.feeds import Feeds, stacked_by_name
 from likewise.worker.training.metrics import measured, validation_losses
 from likewise.worker.training.monitor import Monitor
-from likewise.worker.training.resources import activations_of
 from likewise.worker.training.results import Member, OutputsOf, Trained
 from likewise.worker.training.samples import RunData
 from likewise.worker.training.seed_record import SeedRecord, finite_count
 from likewise.worker.training.starts import perturbed, starts
-
-EVALUATED = ("train", "validation", "test", "predict")
-"""What outputs are computed for; the order belongs to the address of masks."""
-_ROWS_AT_ONCE = 4_096
-_BYTES_ALONE, _BYTES_TOGETHER = 16 * 2**20, 32 * 2**20
-"""The most samples, and the most bytes that they take in the layers, when outputs are computed: of a member
-alone, and of many together. Larger sets are taken in chunks, so that memory stays bounded; that also keeps
-them in the processor's cache."""
 
 
 class OngoingTraining:
@@ -85,12 +75,9 @@ class OngoingTraining:
                     samples=data.train,
                 )
 
-        self._evaluation_masks = [
-            MaskSource(
-                self.program.masks, seed=member.seed, precision=job.precision, purpose=DrawPurpose.EVALUATION
-            )
-            for member in members
-        ]
+        self._evaluation = Evaluation(
+            job, self.program, self._trainer, seeds=[member.seed for member in members]
+        )
         self._feeds = Feeds(members, self.program, self.plan)
         self._pace = Pace(bytes_per_step=self._feeds.bytes_per_step)
         self._compiled_sizes: set[int] = set()
@@ -336,7 +323,7 @@ class OngoingTraining:
             average = optimizer.use_ema and optimizer.ema_use == "evaluation"
             with self.stopwatch.measure("predict_s"), self._averaged(average):
                 outputs = self.outputs_for(held_out.x, "validation")
-                penalty = self._penalties()
+                penalty = self._evaluation.penalties(held_out.x, "validation", self.epochs_done)
             values = validation_losses(self.job, self.program, outputs, held_out) + penalty
             for member in self._left():
                 try:
@@ -345,12 +332,6 @@ class OngoingTraining:
                     self._fail(member, error)
         if self._monitor is not None and self._left():
             self._monitor.end_epoch(self._records[0])
-
-    def _penalties(self) -> NDArray[np.float64]:
-        """Return what each member's weights add to a loss that is reported: (members,)."""
-        if self.job.training.report_penalty and penalized(self.program):
-            return penalties(self.program, self._trainer.weights())
-        return np.zeros(len(self.members))
 
     def _fail(self, member: int, error: TrainingError) -> None:
         self._batches_until_failure[member] = self._feeds.batches_hash(member)
@@ -365,31 +346,9 @@ class OngoingTraining:
         if wanted:
             self._trainer.swap_average()
 
-    def _masks(self, part: str, batch: int, rows: int) -> dict[str, Floats] | None:
-        """Return every member's masks for a batch of an evaluation; None in evaluation mode."""
-        if self.job.training.evaluation_mode == "evaluation":
-            return None
-        number = ((self.epochs_done * len(EVALUATED) + EVALUATED.index(part)) << 32) + batch
-        own = [source.block(first_step=number, steps=1, batch_size=rows) for source in self._evaluation_masks]
-        return {path: np.concatenate([masks[path] for masks in own]) for path in own[0]}
-
     def outputs_for(self, x: NDArray[Any], name: str) -> Floats:
         """Compute every member's outputs on a part of the data: (members, m, outputs)."""
-        row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
-        if self._alone is None:
-            rows = max(1, _BYTES_TOGETHER // (len(self.members) * row_bytes))
-        else:
-            rows = max(1, min(_ROWS_AT_ONCE, _BYTES_ALONE // row_bytes))
-        if self.job.training.evaluation_mode == "training":
-            rows = self.job.training.batch_size or len(x)  # what a batch's statistics are of
-        precision = self.job.precision
-        outputs: Floats = np.empty((len(self.members), len(x), *self.program.output_shape), precision)
-        for at in range(0, len(x), rows):  # into one array: kept pieces would lie between what is freed
-            part = x[at : at + rows].astype(precision, copy=False)
-            masks = self._masks(name, at // rows, len(part))
-            computed = self._trainer.outputs
-            outputs[:, at : at + rows] = computed(part) if masks is None else computed(part, masks)
-        return outputs
+        return self._evaluation.outputs(x, name, self.epochs_done)
 
 
 def _of_member(arrays: Mapping[str, Floats], member: int) -> dict[str, Floats]:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import HANDLE, Many
-from likewise.shared.job.regularizers import Constraint, Regularizer
+from likewise.shared.job.regularizers import ActivityRegularizer, Constraint, Regularizer
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
@@ -91,6 +91,8 @@ class BaseLayer(Frozen):
     """A handle for overrides and reports; weights are named by it, or by `layers.<index>`."""
     inputs: Many[str] | None = None
     """Whose output the layer takes, by name; `input` is the model's input. Null is the layer before it."""
+    activity_regularizer: ActivityRegularizer | None = None
+    """What the loss adds for the layer's output: `l1`, or {type: l1, l1: 0.001}."""
 
     @property
     def trains(self) -> bool:

@@ -17,6 +17,7 @@ from likewise.shared.job.layers.base import (
     kernel_and_bias,
     with_activation,
 )
+from likewise.shared.job.regularizers import ActivityRegularizer
 from likewise.shared.job.shape import Shape, ShapeError, need_features
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
@@ -82,6 +83,12 @@ class Input(BaseLayer):
     def _takes_the_data(cls, inputs: tuple[str, ...] | None) -> None:
         if inputs is not None:
             raise ValueError("an input takes the data, and no layer's output; leave inputs out")
+
+    @field_validator("activity_regularizer")
+    @classmethod
+    def _is_no_output(cls, regularizer: ActivityRegularizer | None) -> None:
+        if regularizer is not None:
+            raise ValueError("an input's numbers are the data, of which a penalty would teach nothing")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.shape

@@ -229,6 +229,8 @@ class Bidirectional(BaseLayer):
     def _has_no_place_of_its_own(cls, layer: SimpleRnn | Lstm | Gru) -> SimpleRnn | Lstm | Gru:
         if layer.name is not None or layer.inputs is not None:
             raise ValueError("name and inputs belong to the bidirectional layer, not to the one inside")
+        if layer.activity_regularizer is not None:
+            raise ValueError("activity_regularizer belongs to the bidirectional layer, of whose output it is")
         return layer
 
     @property

@@ -114,6 +114,7 @@ class NumpyAdapter(FrameworkAdapter):
         "accumulation": "the NumPy adapter makes an update of each batch",
         "average": "the NumPy adapter keeps no average of the weights",
         "training_outputs": "the NumPy adapter evaluates in evaluation mode alone",
+        "activity_regularizer": "the NumPy adapter penalizes no layer's output",
         "compiled": "the NumPy adapter compiles nothing; use execution: auto",
     }
 

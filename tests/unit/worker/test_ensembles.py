@@ -11,7 +11,7 @@ import pytest
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import Sgd
 from likewise.shared.results.run_result import RunResult, SeedArrays
-from likewise.worker.training import resources, results, training
+from likewise.worker.training import evaluating, resources, results
 from likewise.worker.training.samples import load_run
 from tests.listed import Seed
 
@@ -170,7 +170,7 @@ def test_outputs_are_taken_of_as_many_samples_at_once_as_fit_memory(
     run = lab.run(job_of(training={"epochs": 2}), **parts(lab), seeds=(1, 2))
     whole = lab.train(run)
     # a sample is 3 inputs and an output of float32 in each of 2 members; 3 samples fit
-    monkeypatch.setattr(training, "_BYTES_TOGETHER", 3 * 2 * (3 + 1) * 4)
+    monkeypatch.setattr(evaluating, "_BYTES_TOGETHER", 3 * 2 * (3 + 1) * 4)
     taken: list[int] = []
     build = lab.adapter.build_ensemble
 

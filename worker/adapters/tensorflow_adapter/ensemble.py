@@ -26,6 +26,7 @@ from likewise.worker.adapters.constants import (
     member_slot_starts,
     member_update_constants,
 )
+from likewise.worker.adapters.tensorflow_adapter.model import Computed
 from likewise.worker.adapters.tensorflow_adapter.program import Program, TracedFunction
 from likewise.worker.adapters.tensorflow_adapter.state import (
     LoopState,
@@ -129,15 +130,18 @@ class EnsembleProgram(Program):
         )
         return stepped
 
-    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Computed:
         """Compute the outputs in inference mode: x (m, *features) → (members, m, outputs)."""
-        return _vectorised(lambda own: self.network(own, x)[0], dict(weights))
+        found: Computed = _vectorised(lambda own: self.network.computed(own, x), dict(weights))
+        return found
 
     def _training_outputs(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor]
-    ) -> Tensor:
+    ) -> Computed:
         """Compute the outputs in training mode: x (m, *features) → (members, m, outputs)."""
-        return _vectorised(lambda own: self.network(own[0], x, own[1])[0], (dict(weights), dict(masks)))
+        computed = self.network.computed
+        found: Computed = _vectorised(lambda own: computed(own[0], x, own[1]), (dict(weights), dict(masks)))
+        return found
 
 
 def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
@@ -205,7 +209,13 @@ class TensorFlowEnsemble(EnsembleTrainer):
         """Return the members' outputs (see `EnsembleTrainer.outputs`)."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.computed(self._state, x, masks)
+            result: Floats = self._program.computed(self._state, x, masks)[0]
+        return result
+
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to the losses (see `EnsembleTrainer.penalty`)."""
+        with tf.device(self._device):
+            result: Floats = self._program.computed(self._state, x, masks)[1]
         return result
 
     def swap_average(self) -> None:

@@ -13,13 +13,17 @@ import tensorflow as tf
 
 from likewise.shared.job import Job
 from likewise.shared.job.layers.recurrent import Bidirectional
+from likewise.shared.job.regularizers import ActivityRegularizer, strengths
 from likewise.shared.program import ProgramSpec, Stage
+from likewise.shared.program.penalties import penalized_outputs
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_terms
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
+Computed = tuple[Tensor, Tensor]
+"""The outputs for a batch, and the two numbers (2,) that are added to its loss."""
 
 
 class Network:
@@ -44,6 +48,7 @@ class Network:
             None if values is None else tf.Variable(values, dtype=precision, trainable=False)
             for values in (program.rescale.mean, program.rescale.scale)
         )
+        self._penalized = penalized_outputs(program)
         self.written_out = False
         """Whether recurrent layers go step by step, as tf.vectorized_map needs them."""
         self.program = program
@@ -53,15 +58,23 @@ class Network:
 
     def __call__(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the outputs for x (b, *input_shape), and the weights with the statistics that a layer moved.
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
+        """Return the outputs for x (b, *input_shape), the weights after it, and what the loss has added.
 
-        In training with a mask for each dropout layer, else without masks.
+        The weights are those given, with the statistics that a layer moved; what is added is None where no
+        layer's output is penalized. In training with a mask for each dropout layer, else without masks.
         """
         with self.given(weights) as scope:
             outputs = self._outputs(x, masks)
         after = {name: scope.get_current_value(variable) for name, variable in self._variables.items()}
-        return outputs, after
+        return outputs[-1], after, self.penalty(outputs)
+
+    def computed(
+        self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None
+    ) -> Computed:
+        """Return the outputs, and what the loss has added, which is zeros for nothing."""
+        outputs, _, added = self(weights, x, masks)
+        return outputs, tf.zeros([2], outputs.dtype) if added is None else added
 
     def given(self, weights: Mapping[str, Tensor]) -> Any:
         """Make a context in which `apply_layer` uses these weights; Keras keeps there what a layer moves."""
@@ -69,11 +82,19 @@ class Network:
             state_mapping=[(variable, weights[name]) for name, variable in self._variables.items()]
         )
 
-    def _outputs(self, x: Tensor, masks: Mapping[str, Tensor] | None) -> Tensor:
+    def _outputs(self, x: Tensor, masks: Mapping[str, Tensor] | None) -> list[Tensor]:
         outputs = [self.received(x)]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
-        return outputs[-1]
+        return outputs
+
+    def penalty(self, outputs: Sequence[Tensor]) -> Tensor | None:
+        """Return what the outputs (b, …) of x and of every layer add to a batch's loss; None for nothing.
+
+        Those are two numbers (2,): the samples' means, and their sums (see `shared.job.regularizers`).
+        """
+        found = [_penalty(one, outputs[place + 1]) for place, one in self._penalized.items()]
+        return reduce(add, found) if found else None
 
     def received(self, x: Tensor) -> Tensor:
         """Return samples, stored in any dtype, as the first layer takes them: see `Rescale`."""
@@ -105,6 +126,15 @@ class Network:
     def initial(self) -> Weights:
         """Return the weights that the layers were built with."""
         return {name: variable.numpy() for name, variable in self._variables.items()}
+
+
+def _penalty(regularizer: ActivityRegularizer, output: Tensor) -> Tensor:
+    """Return what an output (b, …) adds to its batch's loss as a mean, and as a sum: (2,)."""
+    l1, l2 = strengths(regularizer)
+    total = l1 * tf.reduce_sum(tf.abs(output)) + l2 * tf.reduce_sum(tf.square(output))
+    if regularizer.reduction == "sum":
+        return tf.stack([tf.zeros_like(total), total])
+    return tf.stack([total / tf.cast(tf.shape(output)[0], total.dtype), tf.zeros_like(total)])
 
 
 def _counted(stage: Stage, told: Sequence[Tensor]) -> Tensor:
@@ -154,7 +184,8 @@ class TensorFlowObserver(Observer):
                     inputs = [outputs[place] for place in sources]
                     outputs.append(self._network.apply_layer(index, inputs, dropping))
                 terms = self._terms(outputs[-1], *targets)
-                loss = reduce(add, terms.values())
+                added = self._network.penalty(outputs)
+                loss = reduce(add, [*terms.values(), *([] if added is None else [tf.reduce_sum(added)])])
             # an embedding's gradient comes as the rows it touched
             gradients = {
                 name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()

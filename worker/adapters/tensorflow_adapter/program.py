@@ -37,7 +37,7 @@ from likewise.worker.adapters.constants import (
 )
 from likewise.worker.adapters.tensorflow_adapter.constraints import constrained
 from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
-from likewise.worker.adapters.tensorflow_adapter.model import Network
+from likewise.worker.adapters.tensorflow_adapter.model import Computed, Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, penalized, update
 from likewise.worker.adapters.tensorflow_adapter.state import (
     LoopState,
@@ -191,8 +191,8 @@ class Program:
     def _apart(self, values: Tensor) -> list[Tensor]:
         """Return the trainable weights, each (…, *shape), that lie side by side in values (…, size)."""
         parts = tf.split(values, self._sizes, axis=-1) if self._sizes else []
-        before = values.shape[:-1]
-        return [tf.reshape(part, [*before, *shape]) for part, shape in zip(parts, self._shapes, strict=True)]
+        shapes = zip(parts, self._shapes, strict=True)
+        return [tf.reshape(part, [*values.shape[:-1], *shape]) for part, shape in shapes]
 
     def _side_by_side(self, weights: Sequence[Any]) -> Tensor:
         """Return the trainable weights in one tensor: the reverse of `_apart`."""
@@ -226,17 +226,18 @@ class Program:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained)
             x, *targets = batch
-            outputs, after = self.network(weights, x, masks)
+            outputs, after, added = self.network(weights, x, masks)
             loss = self._loss(outputs, *targets)
+            whole = loss if added is None else loss + tf.reduce_sum(added)
         moved = {name: after[name] for name in state.moved}
         if not trained:
-            return LoopState(state.trained, moved, state.slots), loss
+            return LoopState(state.trained, moved, state.slots), whole if self._reports_penalty else loss
         # an embedding's gradient comes as the rows it touched
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
-        reported = loss
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(whole, trained)]
         if "l2" in self._by_weight:
-            whole, gradient = penalized(loss, _flat(gradients), state.trained, self._by_weight)
-            gradients, reported = self._apart(gradient), whole if self._reports_penalty else loss
+            whole, gradient = penalized(whole, _flat(gradients), state.trained, self._by_weight)
+            gradients = self._apart(gradient)
+        reported = whole if self._reports_penalty else loss
         values, slots = self._stepped(state, gradients, constants | self._by_weight)
         slots |= followed(state, moved, self._averaged, constants)
         return LoopState(self._constrained(values), moved, slots), reported
@@ -279,22 +280,24 @@ class Program:
         slots |= beside
         return values, {name: slots[name] for name in state.slots if name in slots}
 
-    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Computed:
         """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""
-        return self.network(weights, x)[0]
+        return self.network.computed(weights, x)
 
     def _training_outputs(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor]
-    ) -> Tensor:
+    ) -> Computed:
         """Compute the outputs in training mode, of which nothing is kept: x (m, *features) → (m, outputs)."""
-        return self.network(weights, x, masks)[0]
+        return self.network.computed(weights, x, masks)
 
-    def computed(self, state: LoopState, x: Any, masks: Mapping[str, Any] | None) -> Any:
-        """Return the outputs as an array, in training mode where there are masks."""
+    def computed(self, state: LoopState, x: Any, masks: Mapping[str, Any] | None) -> tuple[Any, Any]:
+        """Return the outputs and what is added to their loss as arrays, in training mode with masks."""
         if masks is None:
-            return self.outputs(self.weights(state), tf.constant(x)).numpy()
-        given = {path: tf.constant(mask) for path, mask in masks.items()}
-        return self.training_outputs(self.weights(state), tf.constant(x), given).numpy()
+            outputs, added = self.outputs(self.weights(state), tf.constant(x))
+        else:
+            given = {path: tf.constant(mask) for path, mask in masks.items()}
+            outputs, added = self.training_outputs(self.weights(state), tf.constant(x), given)
+        return outputs.numpy(), added.numpy()
 
     def _step_at(
         self, i: Tensor, state: LoopState, samples: Samples, steps: Steps

@@ -79,7 +79,13 @@ class TensorFlowTrainer(Trainer):
         """Return the model's outputs (see `Trainer.outputs`)."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.computed(self._state, x, masks)
+            result: Floats = self._program.computed(self._state, x, masks)[0]
+        return result
+
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to the loss (see `Trainer.penalty`)."""
+        with tf.device(self._device):
+            result: Floats = self._program.computed(self._state, x, masks)[1]
         return result
 
     def swap_average(self) -> None:

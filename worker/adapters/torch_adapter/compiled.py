@@ -26,7 +26,7 @@ from likewise.worker.adapters.common import Programs, bytes_per_sample
 from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.torch_adapter.execution import compiled
 from likewise.worker.adapters.torch_adapter.losses import total_loss
-from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.model import Network, with_added
 from likewise.worker.adapters.torch_adapter.optimizers import follow_buffers, penalized, stepped
 from likewise.worker.adapters.torch_adapter.training import Around, TorchTrainer, read_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
@@ -59,13 +59,11 @@ def pure_step(
         x, *targets = given["samples"].values()
         with torch.enable_grad():
             weights = dict(zip(names, leaves, strict=True)) | after["buffers"]
-            outputs = torch.func.functional_call(network, weights, (x, given["masks"]))
-            loss = loss_of(outputs, *targets)
-            gradients = torch.autograd.grad(loss, leaves) if leaves else ()
-        loss = loss.detach()
+            computed = torch.func.functional_call(network, weights, (x, given["masks"]))
+            loss, whole = with_added(computed, loss_of, targets)
+            gradients = torch.autograd.grad(whole, leaves) if leaves else ()
         if leaves:
-            whole, gradient = penalized(loss, layout.flat(gradients), state["weights"], fixed)
-            loss = whole if around.reports_penalty else loss
+            whole, gradient = penalized(whole.detach(), layout.flat(gradients), state["weights"], fixed)
             stepped(
                 optimizer,
                 weights=after["weights"],
@@ -77,7 +75,7 @@ def pure_step(
             around.constrain(after["weights"])
             constants = {**fixed, **given["changing"]}
             follow_buffers(after["slots"], after["buffers"], around.averaged, constants)
-        return after, loss
+        return after, (whole if around.reports_penalty else loss).detach()
 
     return step
 

@@ -27,7 +27,7 @@ from likewise.worker.adapters.constants import (
 )
 from likewise.worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from likewise.worker.adapters.torch_adapter.losses import total_loss
-from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.model import Network, with_added
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
 from likewise.worker.adapters.torch_adapter.training import (
@@ -186,43 +186,59 @@ class TorchEnsemble(EnsembleTrainer):
         """One update of every member in place, from a row of each column; the losses before it (members,)."""
         return self._flat_update.run(partial(self._losses, rows), tuple(self._parameters.values()), given)
 
-    def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
-        """Return each member's loss on its batch: (members,)."""
+    def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return each member's loss on its batch, and with what the layers' outputs add: each (members,)."""
         batched = None if rows.ndim == 1 else 0
         batch = tuple(values[rows] for values in self._samples)
         in_dims = (0, 0, batched, 0)
-        return torch.vmap(self._member_loss, in_dims)(self._parameters, self._buffers, batch, masks)
+        losses = torch.vmap(self._member_losses, in_dims)
+        found: tuple[Tensor, Tensor] = losses(self._parameters, self._buffers, batch, masks)
+        return found
 
-    def _member_loss(
+    def _member_losses(
         self,
         parameters: Mapping[str, Tensor],
         buffers: Mapping[str, Tensor],
         batch: Sequence[Tensor],
         masks: Mapping[str, Tensor],
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         x, *targets = batch
-        return self._loss(self._called(parameters, buffers, x, masks), *targets)
+        return with_added(self._called(parameters, buffers, x, masks), self._loss, targets)
 
     def _called(
         self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor, masks: Any = None
-    ) -> Tensor:
-        return torch.func.functional_call(self._network, {**parameters, **buffers}, (x, masks))
+    ) -> tuple[Tensor, Tensor | None]:
+        found: tuple[Tensor, Tensor | None]
+        found = torch.func.functional_call(self._network, {**parameters, **buffers}, (x, masks))
+        return found
+
+    def _evaluated(self, *given: Any) -> tuple[Tensor, Tensor]:
+        """Return a member's outputs and what is added to its loss, zeros for nothing."""
+        outputs, added = self._called(*given)
+        return outputs, outputs.new_zeros(2) if added is None else added
 
     def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return every member's outputs of the same samples (see `EnsembleTrainer.outputs`)."""
         check_inputs(self._network.input_shape, x)
+        return self._evaluations(x, masks)[0].cpu().numpy()  # type: ignore[no-any-return]
+
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to the losses (see `EnsembleTrainer.penalty`)."""
+        return self._evaluations(x, masks)[1].cpu().numpy()  # type: ignore[no-any-return]
+
+    def _evaluations(self, x: Floats, masks: Mapping[str, Floats] | None) -> tuple[Tensor, Tensor]:
         kept = {} if masks is None else cloned(self._buffers)
         with torch.no_grad():
             if masks is None:
-                members = torch.vmap(self._called, (0, 0, None))
-                outputs = members(self._parameters, self._buffers, self._on_device(x))
+                members = torch.vmap(self._evaluated, (0, 0, None))
+                found = members(self._parameters, self._buffers, self._on_device(x))
             else:
                 given = {path: self._on_device(mask) for path, mask in masks.items()}
-                members = torch.vmap(self._called, (0, 0, None, 0))
-                outputs = members(self._parameters, self._buffers, self._on_device(x), given)
+                members = torch.vmap(self._evaluated, (0, 0, None, 0))
+                found = members(self._parameters, self._buffers, self._on_device(x), given)
         if kept:
             put_back(self._buffers, kept)
-        return outputs.cpu().numpy()  # type: ignore[no-any-return]
+        return found  # type: ignore[no-any-return]
 
     def swap_average(self) -> None:
         """Exchange every member's weights and their average."""

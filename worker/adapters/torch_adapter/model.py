@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.regularizers import ActivityRegularizer, strengths
 from likewise.shared.program import ProgramSpec, Stage
+from likewise.shared.program.penalties import penalized_outputs
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.constants import averaged_buffers
@@ -46,6 +48,7 @@ class Network(nn.Module):  # type: ignore[misc]
                 self._dropped[index] = stage.path
             modules.append(module)
         self.layers = nn.ModuleList(modules)
+        self._penalized = penalized_outputs(program)
         self._freeze({id(self.stored[name].parameter) for name in program.state})
         self.program = program
         self.input_shape, self.output_shape = program.input_shape, program.output_shape
@@ -62,12 +65,23 @@ class Network(nn.Module):  # type: ignore[misc]
                     delattr(module, name)
                     module.register_buffer(name, parameter.requires_grad_(False))
 
-    def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Return the outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
+    def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the outputs for x (b, *input_shape), and what the layers' outputs add to its loss.
+
+        In training with a mask for each dropout layer. None is added where no layer's output is penalized.
+        """
         outputs = [self.received(x)]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
-        return outputs[-1]
+        return outputs[-1], self.penalty(outputs)
+
+    def penalty(self, outputs: Sequence[Tensor]) -> Tensor | None:
+        """Return what the outputs (b, …) of x and of every layer add to a batch's loss; None for nothing.
+
+        Those are two numbers (2,): the samples' means, and their sums (see `shared.job.regularizers`).
+        """
+        found = [_penalty(one, outputs[place + 1]) for place, one in self._penalized.items()]
+        return reduce(add, found) if found else None
 
     def received(self, x: Tensor) -> Tensor:
         """Return samples, stored in any dtype, as the first layer takes them: see `Rescale`."""
@@ -126,6 +140,24 @@ class Network(nn.Module):  # type: ignore[misc]
             place.write(weights[name])
 
 
+def with_added(
+    given: tuple[Tensor, Tensor | None], loss: Callable[..., Tensor], targets: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of what a network gave as its criterion has it, and with what the network adds."""
+    outputs, added = given
+    alone = loss(outputs, *targets)
+    return alone, alone if added is None else alone + added.sum()
+
+
+def _penalty(regularizer: ActivityRegularizer, output: Tensor) -> Tensor:
+    """Return what an output (b, …) adds to its batch's loss as a mean, and as a sum: (2,)."""
+    l1, l2 = strengths(regularizer)
+    total = l1 * output.abs().sum() + l2 * output.square().sum()
+    if regularizer.reduction == "sum":
+        return torch.stack([torch.zeros_like(total), total])
+    return torch.stack([total / len(output), torch.zeros_like(total)])
+
+
 def _counted(stage: Stage, told: Sequence[Tensor]) -> Tensor:
     """Return which steps count (b, steps), from the numbers that say which are padding."""
     counted = None
@@ -169,7 +201,8 @@ class TorchObserver(Observer):
             inputs = [outputs[place] for place in sources]
             outputs.append(self._network.apply_layer(index, inputs, dropping))
         terms = self._terms(outputs[-1], *targets)
-        loss = reduce(add, terms.values())
+        added = self._network.penalty(outputs)
+        loss = reduce(add, [*terms.values(), *([] if added is None else [added.sum()])])
         parameters = list(self._network.parameters())
         gradients = torch.autograd.grad(loss, parameters) if parameters else ()
         observed = Observed(

@@ -28,7 +28,7 @@ from likewise.worker.adapters.constants import (
 )
 from likewise.worker.adapters.torch_adapter.constraints import Constrain, constrain_of
 from likewise.worker.adapters.torch_adapter.losses import total_loss
-from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.model import Network, with_added
 from likewise.worker.adapters.torch_adapter.optimizers import follow_buffers, penalized, stepped
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
@@ -146,22 +146,31 @@ class TorchTrainer(Trainer):
     def _update(self, batch: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
         x, *targets = batch
 
-        def loss(masks: Mapping[str, Tensor]) -> Tensor:
-            return self._loss(self.network(x, masks), *targets)
+        def losses(masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            return with_added(self.network(x, masks), self._loss, targets)
 
-        return self._flat_update.run(loss, self._parameters, given)
+        return self._flat_update.run(losses, self._parameters, given)
 
     def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return the model's outputs (see `Trainer.outputs`)."""
         check_inputs(self.network.input_shape, x)
+        result: Floats = self._evaluated(x, masks)[0].cpu().numpy()
+        return result
+
+    def penalty(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return what the layers' outputs add to the loss (see `Trainer.penalty`)."""
+        added: Floats = self._evaluated(x, masks)[1].cpu().numpy()
+        return added
+
+    def _evaluated(self, x: Floats, masks: Mapping[str, Floats] | None) -> tuple[Tensor, Any]:
         given = None if masks is None else {path: self.on_device(mask) for path, mask in masks.items()}
         moving = dict(self.network.named_buffers())
         kept = {} if masks is None else cloned(moving)
         with torch.inference_mode():
-            result: Floats = self.network(self.on_device(x), given).cpu().numpy()
+            found: tuple[Tensor, Any] = self.network(self.on_device(x), given)
         if kept:
             put_back(moving, kept)
-        return result
+        return found
 
     def swap_average(self) -> None:
         """Exchange the trained weights and their average (see `Trainer.swap_average`)."""
@@ -287,27 +296,26 @@ class FlatUpdate:
 
     def run(
         self,
-        losses_of: Callable[[Mapping[str, Tensor]], Tensor],
+        losses_of: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]],
         parameters: Sequence[Tensor],
         given: Sequence[Tensor],
     ) -> Tensor:
         """Change the weights and the slots by one update; the loss before it, or each member's (members,).
 
-        `losses_of` computes that loss from the masks, with `parameters`, which are the layout's pieces.
+        `losses_of` computes that loss from the masks, with `parameters`, which are the layout's pieces: as
+        the criterion has it, and with what the layers' outputs add, of which the gradient is taken.
         """
         count = len(self._constants)
         constants = dict(zip(self._constants, given[:count], strict=True))
         masks = dict(zip(self._masks, given[count:], strict=True))
         with torch.enable_grad():
-            losses = losses_of(masks)
+            losses, whole = losses_of(masks)
             # members share no weight, so the gradient of the sum is each member's own
-            total = losses.sum() if losses.ndim else losses
+            total = whole.sum() if whole.ndim else whole
             gradients = torch.autograd.grad(total, parameters) if parameters else ()
         if gradients:
             torch._foreach_copy_(self._gradients, gradients)
-            losses = losses.detach()
-            whole, gradient = penalized(losses, self._gradient, self._weights, self._fixed)
-            losses = whole if self._around.reports_penalty else losses
+            whole, gradient = penalized(whole.detach(), self._gradient, self._weights, self._fixed)
             stepped(
                 self._optimizer,
                 weights=self._weights,
@@ -318,7 +326,7 @@ class FlatUpdate:
             )
             self._around.constrain(self._weights)
             follow_buffers(self._slots, self._around.buffers, self._around.averaged, self._fixed | constants)
-        return losses.detach()
+        return (whole if self._around.reports_penalty else losses).detach()
 
 
 def named(
