@@ -70,17 +70,23 @@ contract-%:
 	@. $(INTERPRETERS); variable=LIKEWISE_TEST_PYTHON_$$(tr a-z A-Z <<<"$*"); \
 	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract
 
-# The unit tests need no worker and no server, and run beside each other. The integration tests share one Redis and
-# its workers, in a session of their own; so do the faults' tests, which mostly wait, and run two at a time. What comes
-# after them is two sessions at once: one that trains, and one that waits for the stack, browsers and containers.
+# The unit tests need no worker and no server, and run beside each other. Of the rest two sessions run at a time: those
+# of integration and those that train use what they start one after another, the others mostly wait, for faults to
+# show, for the stack, for browsers and containers.
 UNIT := tests/unit tests/golden
 SHARED := $(sort $(wildcard tests/integration/test_*.py))
 TRAINS := tests/ports tests/advice tests/parity tests/planted
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
-	. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(SHARED) --durations=10
-	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests/faults --numprocesses=2 --dist=loadfile --durations=10
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target suite-trains suite-waits
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target suite-integration suite-faults suite-waits suite-trains
+
+suite-integration:
+	@echo "== tests that share one Redis and its workers"
+	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(SHARED) --durations=10
+
+suite-faults:
+	@echo "== tests of faults"
+	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests/faults --numprocesses=2 --dist=loadfile --durations=10
 
 suite-trains:
 	@echo "== tests that train"
