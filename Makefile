@@ -12,6 +12,7 @@
 # make fuzz     give every reader 200,000 spoilt messages, records, job files and data files; CASES=200000
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
 # make mlflow   send comparisons to a real MLflow server, which is installed for it
+# make debian13 run the demo and the tests in Debian 13 with its Python 3.13; needs root and debootstrap
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
@@ -25,7 +26,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow debian13 gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -161,6 +162,10 @@ $(MLFLOW)/installed: $(PACKAGES) | python
 	$(PYTHON) -m venv $(MLFLOW)
 	$(MLFLOW)/bin/python -m pip --disable-pip-version-check --no-input install -e '.[mlflow]' mlflow
 	@touch $@
+
+debian13:
+	mkdir -p .venvs
+	tests/debian13 .venvs/debian13
 
 # Made where there is a GPU: the environments have some 7 GB of CUDA each.
 gpu: $(TOOLS)/installed
