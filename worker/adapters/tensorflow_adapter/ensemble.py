@@ -92,7 +92,7 @@ class EnsembleProgram(Program):
     axes = (None,)
 
     def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
-        self.network.written_out = True
+        self.network.recurrent = "unrolled"
         super()._compile(job, samples)
         self._blocks = {
             rank: TracedFunction(self._whole_loop, self._block_spec(job, samples, indices_rank=rank))

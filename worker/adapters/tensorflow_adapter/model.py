@@ -6,19 +6,20 @@ import random
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import keras
 import tensorflow as tf
 
 from likewise.shared.job import Job
-from likewise.shared.job.layers.recurrent import Bidirectional
+from likewise.shared.job.layers.recurrent import Bidirectional, Gru, Lstm
 from likewise.shared.job.regularizers import ActivityRegularizer, strengths
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.shared.program.penalties import penalized_outputs
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_terms
+from likewise.worker.adapters.tensorflow_adapter.recurrence import is_written_out, recurrence
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
@@ -49,8 +50,9 @@ class Network:
             for values in (program.rescale.mean, program.rescale.scale)
         )
         self._penalized = penalized_outputs(program)
-        self.written_out = False
-        """Whether recurrent layers go step by step, as tf.vectorized_map needs them."""
+        self.recurrent: Literal["looped", "unrolled", "keras"] = "looped"
+        """How recurrent layers go: in loops of our own, step by step in the graph as tf.vectorized_map needs
+        them, or as Keras has them, which XLA compiles to the quickest code."""
         self.program = program
         self.input_shape, self.output_shape = program.input_shape, program.output_shape
         self.trainable = program.trainable
@@ -113,15 +115,20 @@ class Network:
             options["training"] = masks is not None and stage.layer.uses_batch
         if len(inputs) > 1:
             return built(list(inputs), **options)
-        if self.written_out and stage.cells:
+        if stage.cells and (self.recurrent == "unrolled" or self._loops(stage)):
             weights = [weight.value for weight in built.weights]
-            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x, **options)
+            if self.recurrent == "unrolled":
+                return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x, **options)
+            return recurrence(cast("Lstm | Gru | Bidirectional", stage.layer), weights, x)
         if built is not None:
             # Keras would hand its own mask on; what a stage leaves out is said by its padding alone
             return tf.identity(built(x, **options)) if stage.padding else built(x, **options)
         if masks is not None and stage.mask is not None:
             return x * tf.ensure_shape(masks[stage.path], x.shape)
         return x
+
+    def _loops(self, stage: Stage) -> bool:
+        return self.recurrent == "looped" and not stage.padding and is_written_out(stage.layer)
 
     def initial(self) -> Weights:
         """Return the weights that the layers were built with."""
