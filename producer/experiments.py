@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from likewise.producer.data.prepare import before_storing
 from likewise.producer.data.reading import before_reading
 from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
-from likewise.producer.job.jobfile import Spec, read_experiment
+from likewise.producer.job.jobfile import Spec, names_a_port, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, Request, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
@@ -49,6 +49,11 @@ def prepare_given(
     spec: Spec, set_values: Sequence[str], seeds: str | None, sides: str | Mapping[str, Any] | None = None
 ) -> PreparedExperiment:
     """Read a job file with its `--set`, `--seeds` and `--sides`, resolve it and load its data."""
+    if names_a_port(spec):
+        raise UsageError(
+            f"{spec} has programs and no declared model, which this command needs; likewise compare trains "
+            "them, and likewise port check names each cause"
+        )
     loaded = read_experiment(spec, with_seeds(set_values, seeds), sides)
     if loaded.experiment.grid:
         raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from likewise.producer.job.jobfile import Spec, names_an_experiment
+from likewise.producer.job.jobfile import Spec, names_a_port, names_an_experiment
 from likewise.producer.results import (
     BenchResult,
     ComparisonResult,
     ExplanationResult,
     PortResult,
+    PortTrainingResult,
     Result,
     SweepResult,
     result_of,
@@ -95,10 +96,15 @@ class SweepOptions(JobOptions, total=False):
     full: bool
 
 
-def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult:
-    """Train a job in every side and return whether they agree, and why not. Raises LikewiseError."""
+def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult | PortTrainingResult:
+    """Train a job in every side and return whether they agree, and why not. Raises LikewiseError.
+
+    A job may also be a port.yaml, whose two programs are trained.
+    """
     from likewise.producer import experiments
 
+    if names_a_port(job):
+        return _compare_port(str(job), options)
     asked = _Asked.of("comparison", options, CompareOptions)
     against = options.get("against")
     pinned = None if against is None else _pinned(Path(against))
@@ -117,6 +123,31 @@ def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult:
 
             since = since_pinned(session, pinned, outcome)
         return ComparisonResult(outcome, session, since)
+
+
+def _compare_port(spec: str, options: Mapping[str, Any]) -> PortTrainingResult:
+    """Train the two programs of a port.yaml. Raises UsageError for what is only said of a declared job."""
+    from likewise.producer import experiments
+    from likewise.producer.port.file import read_port
+    from likewise.producer.port.trainings import train_port
+
+    _refuse_of_jobs(options)
+    port, seeds = read_port([spec], None), options.get("seeds")
+    if seeds is not None:
+        port = replace(port, seeds=experiments.seed_list(str(seeds) if isinstance(seeds, int) else seeds))
+    tell = experiments.teller(quiet=options.get("quiet", False))
+    return PortTrainingResult(train_port(port, port.seeds, tell=tell))
+
+
+def _refuse_of_jobs(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that changes or keeps a declared job: a port has programs."""
+    for name in ("set", "sides", "against", "key", "tags", "note", "queue_anyway"):
+        if options.get(name):
+            option = "tag" if name == "tags" else name.replace("_", "-")
+            raise UsageError(
+                f"--{option} is for a declared job; what a port.yaml trains is in its programs, and in its "
+                "training and seeds"
+            )
 
 
 def _pinned(path: Path) -> Golden:

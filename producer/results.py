@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from likewise.producer.follow_ups import Judged
     from likewise.producer.golden import Since
     from likewise.producer.port.models import PortCheck
+    from likewise.producer.port.trainings import PortTraining
     from likewise.producer.report.document import Document
     from likewise.producer.session import Session
     from likewise.producer.sweep.table import Sweep
@@ -287,6 +288,30 @@ class PortResult(Result):
     def experiment_id(self) -> str:
         """Raise LikewiseError: a check of a port is printed, and not kept."""
         raise LikewiseError("a check of a port has no id; it is not kept")
+
+
+class PortTrainingResult(Result):
+    """The trainings of two programs, from the same weights on the same batches."""
+
+    def __init__(self, training: PortTraining) -> None:
+        super().__init__()
+        self.training = training
+
+    def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
+        """Return the trainings as a document."""
+        from likewise.producer.report.port_training import PortTrainingDocument
+
+        return PortTrainingDocument(self.training)
+
+    @property
+    def verdict(self) -> str:
+        """Return `agree`, `differ` or `inconclusive`."""
+        return self.training.verdict
+
+    @property
+    def experiment_id(self) -> str:
+        """Raise LikewiseError: the trainings of a port are printed, and not kept."""
+        raise LikewiseError("a port's trainings have no id; they are not kept")
 
 
 def result_of(

@@ -131,6 +131,21 @@ def names_a_job(text: str) -> bool:
     return text == "-" or is_example(text) or Path(text).suffix in SUFFIXES
 
 
+def names_a_port(spec: object) -> bool:
+    """Return whether it is the file of a port.yaml: a job file whose sides have programs, without a model."""
+    path = Path(spec) if isinstance(spec, str | Path) else Path()
+    if path.suffix not in SUFFIXES or not path.is_file() or b"program" not in (text := path.read_bytes()):
+        return False
+    try:
+        document = jobtext.read_yaml(jobtext.decode(text))
+    except jobtext.TextError:
+        return False
+    sides = document.get("sides") if isinstance(document, dict) and "model" not in document else None
+    return isinstance(sides, dict) and any(
+        isinstance(one, dict) and "program" in one for one in sides.values()
+    )
+
+
 def names_an_experiment(text: str) -> bool:
     """Return whether it is an id, its beginning or `last`, and no job of that name is there."""
     is_job = is_example(text) or Path(text).exists()

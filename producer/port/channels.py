@@ -39,6 +39,10 @@ class ProgramEndedError(Exception):
 class Channel(Protocol):
     """Carries questions to a program and answers back."""
 
+    @property
+    def where(self) -> str:
+        """Return where its process is."""
+
     def ask(
         self, question: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     ) -> tuple[dict[str, Any], Arrays]:
@@ -50,6 +54,8 @@ class Channel(Protocol):
 
 class Pipe:
     """A process on this machine, in a Python of the user's or of the local stack's."""
+
+    where = "this machine"
 
     def __init__(self, framework: str, interpreter: Path, code: Path) -> None:
         """Start it. `code` is the folder of Likewise's own packages."""
@@ -149,6 +155,12 @@ class QueueChannel:
             self._end()
             self._check()
             raise ProgramEndedError("its worker has sent half an answer") from None
+
+    @property
+    def where(self) -> str:
+        """Return which worker hosts it."""
+        (record,) = self._ledger.records([self._run.run_id]) or (None,)
+        return "no worker" if record is None or record.worker is None else record.worker
 
     def close(self) -> None:
         """Let the worker end the program, and forget the run."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,8 @@ from likewise.producer.job.problems import problems
 from likewise.producer.port.frameworks import frameworks
 from likewise.shared.errors import JobFileError, Problem, UsageError
 from likewise.shared.frozen import Frozen
+from likewise.shared.job.experiment import Seed
+from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label
 
 LOCK = "mapping.lock.yaml"
@@ -47,6 +49,15 @@ class PortBatch(Frozen):
     """An npz file: `y` are the targets, every other array is an input by its name."""
 
 
+class PortPlan(Frozen):
+    """How `likewise compare` trains both programs."""
+
+    updates: int = Field(default=100, ge=1, le=1_000_000)
+    """How many updates each training has."""
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    """How many rows of the data an update takes, shuffled by the seed; null takes all of them each time."""
+
+
 class PortFile(Frozen):
     """A job file whose sides have programs."""
 
@@ -58,6 +69,10 @@ class PortFile(Frozen):
     """Without it a batch is drawn, of the shape that a Keras program says it takes, without targets."""
     precision: Literal["float64", "float32"] = "float64"
     """The precision of both programs in the check."""
+    training: PortPlan = PortPlan()
+    """How long, and in which batches, `likewise compare` trains both."""
+    seeds: Annotated[int, Field(ge=1, le=1_000)] | Annotated[Many[Seed], Field(min_length=1)] = 1
+    """The seeds that it trains with: a count n stands for 0 … n − 1."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,6 +108,8 @@ class Port:
     precision: Literal["float64", "float32"]
     lock: Path | None = None
     """Where its mapping is written, beside a port.yaml."""
+    training: PortPlan = field(default_factory=PortPlan)
+    seeds: tuple[int, ...] = (0,)
 
 
 def read_port(specs: Sequence[str], batch: Path | None) -> Port:
@@ -144,7 +161,8 @@ def _of_file(path: Path) -> Port:
         raise JobFileError(
             source, [Problem(path="data.path", message="there is no such file", value=str(batch))]
         )
-    return Port(file.name, (first, second), batch, file.precision, base / LOCK)
+    seeds = tuple(range(file.seeds)) if isinstance(file.seeds, int) else tuple(file.seeds)
+    return Port(file.name, (first, second), batch, file.precision, base / LOCK, file.training, seeds)
 
 
 def _found(label: str, side: PortSide, base: Path, source: str) -> Program:

@@ -61,6 +61,17 @@ class FreeTraining:
     """The gradients that reached the optimizers in the first step, one entry an update."""
     rates: list[float]
     """The learning rate of each update of an optimizer, in order."""
+    train_s: float
+    """How long its steps took, in seconds."""
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """Which rows of the batch each step of a training takes, and the seed of its masks."""
+
+    order: NDArray[np.int64] | None
+    """The rows of each step, (steps, rows); None for all of them in each."""
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -125,14 +136,20 @@ class Hosted:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def where(self) -> str:
+        """Return where its process is: this machine, or the id of a worker."""
+        return self._channel.where
+
     def close(self) -> None:
         """Ask no more, and wait until the process has ended."""
         self._channel.close()
 
-    def open(self, file: Path, maker: str | None, precision: str) -> dict[str, Any]:
-        """Import the program; return what is known of its inputs."""
+    def open(self, file: Path, maker: str | None, precision: str, *, seed: int = 0) -> dict[str, Any]:
+        """Import the program, whose model is made from a seed; return what is known of its inputs."""
         named = self._place or str(file)
-        answer, _ = self._ask({"ask": "open", "file": named, "maker": maker, "precision": precision})
+        question = {"ask": "open", "file": named, "maker": maker, "precision": precision, "seed": seed}
+        answer, _ = self._ask(question)
         self._takes = answer
         self._own: Mapping[str, str] = {}
         return answer
@@ -272,16 +289,21 @@ class Hosted:
         steps: int,
         common: bool = False,
         drops: bool = False,
+        rows: RowOrder | None = None,
     ) -> FreeTraining:
-        """Train freely on one batch and put the weights back."""
+        """Train freely on one batch, or on rows of it, and put the weights back."""
         arrays = {**self._inputs(inputs), **({} if targets is None else {"targets": targets})}
-        question = {"ask": "train", "steps": steps, "common": common, "drops": drops}
+        if rows is not None and rows.order is not None:
+            arrays["order"] = rows.order
+        seed = 0 if rows is None else rows.seed
+        question = {"ask": "train", "steps": steps, "common": common, "drops": drops, "seed": seed}
         answer, found = self._ask(question, arrays)
         return FreeTraining(
             {name: list(one) for name, one in answer["losses"].items()},
             _of_group("weights", found),
             [_of_group(f"applied{place}", found) for place in range(answer["updates"])],
             list(answer["rates"]),
+            float(answer["train_s"]),
         )
 
     def _ask(

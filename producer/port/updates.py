@@ -26,6 +26,10 @@ _NO_GRADIENT = 1e-10
 """A gradient so much smaller than the largest is rounding."""
 _GROWTH = 100
 """How much larger than a tensor's rounding that of a weight's way may be, after some updates."""
+UNBIASED = (
+    "PyTorch's batch norm moves its variance by the unbiased estimate (n − 1 in the denominator), Keras's by "
+    "the biased one: by design, and small where a batch is large"
+)
 
 
 class Updates:
@@ -227,11 +231,7 @@ class Updates:
             return []
         if not all(self._is_unbiased(name, mine[name], theirs[name]) for name in moving):
             return []
-        self._pairing.note(
-            "PyTorch's batch norm moves its variance by the unbiased estimate (n − 1 in the "
-            "denominator), Keras's by "
-            "the biased one: by design, and small where a batch is large"
-        )
+        self._pairing.note(UNBIASED)
         return moving
 
     def _is_unbiased(self, name: str, mine: NDArray[Any], theirs: NDArray[Any]) -> bool:
@@ -263,6 +263,8 @@ class Updates:
             for one in (described["optimizers"] or {}).values()
         }
         modules = [one for seen in pairing.seen.values() for one in seen.values()]
+        if any(name.endswith(".moving_variance") for name in pairing.weights):
+            pairing.note(UNBIASED)
         if kinds <= {"adam", "adamw", "rmsprop", "adagrad"} and any(
             one.kind == "embedding" for one in modules
         ):

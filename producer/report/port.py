@@ -121,7 +121,7 @@ class PortDocument(Document):
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
-        dumped: dict[str, Any] = _without_infinities(self.check.model_dump(mode="python"))
+        dumped: dict[str, Any] = without_infinities(self.check.model_dump(mode="python"))
         return {"schema_version": 1, **dumped, "agrees": self.check.agrees, "next": self.check.next}
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
@@ -206,11 +206,12 @@ def _finite(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
 
 
-def _without_infinities(value: Any) -> Any:
+def without_infinities(value: Any) -> Any:
+    """Return plain values with null for a number that JSON cannot write."""
     if isinstance(value, float):
         return _finite(value)
     if isinstance(value, Mapping):
-        return {str(key): _without_infinities(one) for key, one in value.items()}
+        return {str(key): without_infinities(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_infinities(one) for one in value]
+        return [without_infinities(one) for one in value]
     return value

@@ -30,6 +30,15 @@ def model():
 """
 
 
+MENDED = (
+    ("stride=2, padding=1)", "stride=2)"),
+    ("x = F.relu(self.conv(x))", "x = F.relu(self.conv(F.pad(x, (0, 1, 0, 1))))"),
+    ("nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, eps=1e-3, momentum=0.01)"),
+    ("lr=1e-3)", "lr=1e-3, eps=1e-7)"),
+)
+"""The edits that `port check` names for the example."""
+
+
 @pytest.fixture
 def port(tmp_path: Path) -> Path:
     """The example of the documentation, as a port.yaml in a folder of the user's."""
@@ -38,18 +47,37 @@ def port(tmp_path: Path) -> Path:
     (tmp_path / "port.yaml").write_text(
         "schema_version: 1\nname: digits\ndata: {type: npz, path: batch.npz}\n"
         "sides:\n  keras: {program: keras_code.py}\n  torch: {program: torch_code.py}\n"
+        "training: {updates: 6, batch_size: 2}\nseeds: 2\n"
     )
     return tmp_path / "port.yaml"
 
 
-def test_a_port_is_checked_on_workers(likewise, port, programs_folder):
-    answer = likewise("port", "check", str(port), "--json")
+def test_a_wrong_port_is_told_apart_on_workers_with_each_cause(likewise, port, programs_folder):
+    answer = likewise("compare", str(port), "--check", "--json", "--seeds", "1")
 
-    assert answer.returncode == 0, answer.stderr
+    assert answer.returncode == 1, answer.stderr
     found = json.loads(answer.stdout)
-    assert [one["setting"] for one in found["findings"]] == ["padding", "epsilon", "momentum", "epsilon"]
-    assert found["findings"][1]["lines"] == {"keras": "keras_code.py:9", "torch": "torch_code.py:12"}
+    assert (found["verdict"], found["first_divergence"]) == ("differ", {"seed": 0, "update": 1})
+    assert found["reasons"][1].endswith("(keras keras_code.py:8 and torch torch_code.py:11).")
+    findings = found["check"]["findings"]
+    assert [one["setting"] for one in findings] == ["padding", "epsilon", "momentum", "epsilon"]
+    assert not {"this machine"} & set(found["hosts"].values())
     assert list(programs_folder.glob("ports/*/torch_code.py"))  # it was run there, and no code is in Redis
+
+
+def test_a_right_port_trains_alike_on_workers(likewise, port):
+    torch = port.with_name("torch_code.py")
+    text = torch.read_text()
+    for wrong, right in MENDED:
+        assert text.count(wrong) == 1
+        text = text.replace(wrong, right)
+    torch.write_text(text)
+
+    found = json.loads(likewise("compare", str(port), "--check", "--json").stdout)
+
+    assert found["verdict"] == "agree", found["reasons"]
+    assert [run["seed"] for run in found["runs"]["torch"]] == [0, 1]
+    assert len(set(found["runs"]["keras"][0]["losses"] + found["runs"]["keras"][1]["losses"])) == 12
 
 
 @pytest.fixture(scope="module")

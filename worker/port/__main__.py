@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from likewise.shared.port.wire import PROGRAM_FAILED, receive, send
-from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError
+from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError, TrainingPlan
 from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
 from likewise.worker.port.verified import VerifiedFolder
@@ -100,10 +101,10 @@ class _Host:
             module = import_module(f"likewise.worker.adapters.{self._framework}_adapter.imported")
         except ImportError as error:
             raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
-        file, precision = Path(question["file"]), str(question["precision"])
+        file, precision, seed = Path(question["file"]), str(question["precision"]), int(question["seed"])
         if self._folder is not None:
             file = self._folder.folder / file
-        self._program = module.open_program(file, question.get("maker"), precision=precision)
+        self._program = module.open_program(file, question.get("maker"), precision=precision, seed=seed)
         return {
             "input": self.program.input_spec(),
             "functions": self.program.functions,
@@ -181,17 +182,25 @@ class _Host:
         return {}, self.program.update(_named(arrays, "gradients"), factors, common=bool(question["common"]))
 
     def _train(self, question: dict[str, Any], arrays: Arrays) -> Answer:
-        trained = self.program.train(
-            _named(arrays, "inputs"),
-            arrays.get("targets"),
+        plan = TrainingPlan(
             steps=int(question["steps"]),
+            order=arrays.get("order"),
+            seed=int(question["seed"]),
             common=bool(question["common"]),
             drops=bool(question["drops"]),
         )
+        began = time.perf_counter()
+        trained = self.program.train(_named(arrays, "inputs"), arrays.get("targets"), plan)
+        train_s = time.perf_counter() - began
         arrays = {f"weights/{name}": one for name, one in trained.weights.items()}
         for place, applied in enumerate(trained.applied):
             arrays |= {f"applied{place}/{name}": one for name, one in applied.items()}
-        told = {"losses": trained.losses, "updates": len(trained.applied), "rates": trained.rates}
+        told = {
+            "losses": trained.losses,
+            "updates": len(trained.applied),
+            "rates": trained.rates,
+            "train_s": train_s,
+        }
         return told, arrays
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,6 +130,22 @@ class FreeRun:
             self.losses.setdefault(name, []).append(one)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How a program is trained."""
+
+    steps: int
+    order: NDArray[np.int64] | None = None
+    """The rows of the batch that each step takes, (steps, rows); None for all of them in each."""
+    seed: int = 0
+    """What the masks and the noise are drawn from."""
+    common: bool = False
+    """Whether rules that differ between the frameworks by design are the same, as for `update`; a batch norm
+    then keeps the biased variance of a batch, as in Keras."""
+    drops: bool = False
+    """Whether dropout drops, as for `forward`."""
+
+
 class ImportedProgram(ABC):
     """A user's program on one framework. Not thread-safe."""
 
@@ -156,9 +172,9 @@ class ImportedProgram(ABC):
         """
         self._targets, self._target, self._more = targets, target, more or {}
 
-    def _randomness(self, *, drops: bool) -> Randomness:
+    def _randomness(self, *, drops: bool, seed: int = 0) -> Randomness:
         """Return the draws of a pass or of a training, with dropout or without."""
-        return Randomness(drops=drops, arrangements=self._arrangements)
+        return Randomness(drops=drops, seed=seed, arrangements=self._arrangements)
 
     @property
     @abstractmethod
@@ -237,13 +253,26 @@ class ImportedProgram(ABC):
         """
 
     @abstractmethod
-    def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
-    ) -> FreeRun:
-        """Train freely on one batch, in training mode, by the user's step where there is one.
+    def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
+        """Train freely, in training mode, by the user's step where there is one; put the old weights back."""
 
-        The old weights are put back. `common` is as for `update`, `drops` as for `forward`.
-        """
+    def batches(
+        self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan
+    ) -> Iterator[tuple[Arrays, NDArray[Any] | None]]:
+        """Yield the inputs and the targets of each step, and have those of a step of the user's own ready."""
+        whole = self._targets, self._more
+        try:
+            for step in range(plan.steps):
+                if plan.order is None:
+                    yield inputs, targets
+                    continue
+                rows = plan.order[step]
+                self._targets = None if whole[0] is None else _rows(whole[0], rows)
+                self._more = {name: _rows(array, rows) for name, array in whole[1].items()}
+                taken = {name: _rows(array, rows) for name, array in inputs.items()}
+                yield taken, None if targets is None else _rows(targets, rows)
+        finally:
+            self._targets, self._more = whole
 
     @abstractmethod
     def data(self, split: str, *, seed: int) -> Any:
@@ -252,6 +281,12 @@ class ImportedProgram(ABC):
     @abstractmethod
     def evaluate(self, *, training: bool) -> Any:
         """Return what the user's evaluate(model) does, begun in training mode or in evaluation mode."""
+
+
+def _rows(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of an array; a number by itself is of every row."""
+    found: NDArray[Any] = array[rows] if array.ndim else array
+    return found
 
 
 def without_ones(shape: Sequence[int]) -> list[int]:

@@ -73,6 +73,8 @@ class Randomness:
     drops: bool = True
     """Whether dropout drops; without it all numbers stay as they are."""
     arrangements: Mapping[str, Arrangement] = field(default_factory=dict)
+    seed: int = 0
+    """What the numbers are drawn from, with the site and the step."""
     step: int = 0
     """The number of the update; each draws other numbers."""
     sites: list[RandomSite] = field(default_factory=list)
@@ -137,5 +139,6 @@ class Randomness:
     def _drawn(self, key: str, shape: Sequence[int]) -> NDArray[np.float64]:
         family, _, number = key.partition(":")
         kind = NORMAL if family == NORMAL else UNIFORM
-        draws = np.random.default_rng([zlib.crc32(family.encode()), int(number), self.step])
+        address = [zlib.crc32(family.encode()), int(number), self.step]
+        draws = np.random.default_rng([*address, self.seed] if self.seed else address)
         return draws.normal(size=shape) if kind == NORMAL else draws.random(shape)

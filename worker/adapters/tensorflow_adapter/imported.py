@@ -32,6 +32,7 @@ from likewise.worker.port.contract import (
     ImportedProgram,
     Module,
     ProgramError,
+    TrainingPlan,
     as_json,
     as_returned,
     named,
@@ -41,12 +42,13 @@ from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 
 
-def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
-    """Import the user's file and make its model. Raises ProgramError."""
+def open_program(file: Path, maker: str | None, *, precision: str, seed: int) -> ImportedProgram:
+    """Import the user's file and make its model, begun at a seed. Raises ProgramError."""
     hide_packages("keras", "tensorflow")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
     split_groups()
     asked = keep_precision(precision)  # before the user's code makes a layer
+    keras.utils.set_random_seed(seed)
     return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
 
 
@@ -58,7 +60,6 @@ class KerasProgram(ImportedProgram):
         user's code cannot.
         """
         self._asked = asked
-        keras.utils.set_random_seed(0)
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
@@ -327,18 +328,17 @@ class KerasProgram(ImportedProgram):
                 self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
             return self.weights()
 
-    def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
-    ) -> FreeRun:
-        randomness, applying = self._randomness(drops=drops), Steps(self._by_name, common=common)
+    def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
+        randomness = self._randomness(drops=plan.drops, seed=plan.seed)
+        applying = Steps(self._by_name, common=plan.common)
         trained = FreeRun()
         with self._kept(), drawing_from(randomness), applying.watching():
             optimizer = self._new_optimizer()
-            for _ in range(steps):
+            for taken, expected in self.batches(inputs, targets, plan):
                 if "step" in self._file.functions:
-                    losses = self._step(optimizer, inputs)
+                    losses = self._step(optimizer, taken)
                 else:
-                    losses = {"loss": self._plain_step(optimizer, inputs, targets)}
+                    losses = {"loss": self._plain_step(optimizer, taken, expected)}
                 trained.add({name: float(np.squeeze(one)) for name, one in losses.items()})
                 applying.keeps = False
                 randomness.next_step()

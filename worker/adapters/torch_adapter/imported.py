@@ -21,6 +21,7 @@ from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
 from likewise.worker.adapters.torch_adapter.imported_updates import (
     Steps,
+    biased_variances,
     of_weights,
     schedule_of,
     settings_of,
@@ -38,6 +39,7 @@ from likewise.worker.port.contract import (
     ImportedProgram,
     Module,
     ProgramError,
+    TrainingPlan,
     as_json,
     as_returned,
     named,
@@ -47,18 +49,18 @@ from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 
 
-def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
-    """Import the user's file and make its model. Raises ProgramError."""
+def open_program(file: Path, maker: str | None, *, precision: str, seed: int) -> ImportedProgram:
+    """Import the user's file and make its model, begun at a seed. Raises ProgramError."""
     hide_packages("torch")
-    return TorchProgram(UserFile(file, maker), precision=precision)
+    return TorchProgram(UserFile(file, maker), precision=precision, seed=seed)
 
 
 class TorchProgram(ImportedProgram):
     """A model of `torch.nn`, with what else the user's file defines."""
 
-    def __init__(self, file: UserFile, *, precision: str) -> None:
+    def __init__(self, file: UserFile, *, precision: str, seed: int) -> None:
         """Make the model. Raises ProgramError where the user's code cannot."""
-        _seed(0)
+        _seed(seed)
         self._file = file
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         self._lines: dict[int, str | None] = {}
@@ -290,11 +292,8 @@ class TorchProgram(ImportedProgram):
         total = sum((output * self._tensor(cotangents[name])).sum() for name, output in outputs.items())
         if isinstance(total, torch.Tensor) and total.requires_grad:
             total.backward()
-        found = {
-            name: gradient
-            for name, held in self._held()
-            if held.trainable and (gradient := held.read_gradient()) is not None
-        }
+        read = {name: held.read_gradient() for name, held in self._held() if held.trainable}
+        found = {name: gradient for name, gradient in read.items() if gradient is not None}
         self._model.zero_grad(set_to_none=True)
         return found
 
@@ -315,21 +314,20 @@ class TorchProgram(ImportedProgram):
         for one in schedulers:
             self._file.guarded("the scheduler's step", one.step)
 
-    def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
-    ) -> FreeRun:
-        randomness, applying = self._randomness(drops=drops), Steps(self._held, common=common)
-        trained = FreeRun()
-        with self._kept(), NumpyDraws(randomness), applying.watching():
+    def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
+        applying, trained = Steps(self._held, common=plan.common), FreeRun()
+        randomness = self._randomness(drops=plan.drops, seed=plan.seed)
+        norms = biased_variances(self._model, wanted=plan.common)
+        with self._kept(), NumpyDraws(randomness), applying.watching(), norms:
             optimizer, schedulers = self._new_optimizer()
             self._model.train()
-            given = {name: self._tensor(array) for name, array in inputs.items()}
-            for _ in range(steps):
+            for taken, expected in self.batches(inputs, targets, plan):
+                given = {name: self._tensor(array) for name, array in taken.items()}
                 if "step" in self._file.functions:
                     losses = self._step(optimizer, given)
                 else:
                     optimizer.zero_grad()
-                    loss = self._loss(self._outputs(given), targets)
+                    loss = self._loss(self._outputs(given), expected)
                     loss.backward()
                     self._apply(optimizer, schedulers)
                     losses = {"loss": loss.detach()}

@@ -196,3 +196,33 @@ def _follow_keras(group: dict[str, Any], step: int) -> None:
     rounded = (float(np.float32(first)), float(np.float32(second)))
     group["lr"] *= correction(*rounded) / correction(first, second)
     group["eps"] /= (1 - second**step) ** 0.5
+
+
+@contextmanager
+def biased_variances(model: torch.nn.Module, *, wanted: bool) -> Iterator[None]:
+    """Let batch norms keep the biased variance of a batch, as Keras's do, where that is wanted."""
+    norms = [
+        one for one in model.modules() if wanted and isinstance(one, torch.nn.modules.batchnorm._BatchNorm)
+    ]
+    before: dict[int, torch.Tensor] = {}
+
+    def keep(norm: torch.nn.Module, _: Any) -> None:
+        if norm.training and isinstance(norm.running_var, torch.Tensor):
+            before[id(norm)] = norm.running_var.clone()
+
+    def correct(norm: Any, inputs: Any, _: Any) -> None:
+        old = before.pop(id(norm), None)
+        if old is None or not isinstance(norm.momentum, float):  # a momentum of None is a plain average
+            return
+        samples = inputs[0].numel() // inputs[0].shape[1]
+        kept = (1 - norm.momentum) * old
+        biased = kept + (norm.running_var - kept) * (samples - 1) / samples
+        norm.running_var.data.copy_(biased)  # the way back is not to see it
+
+    hooks = [one.register_forward_pre_hook(keep) for one in norms]
+    hooks += [one.register_forward_hook(correct) for one in norms]
+    try:
+        yield
+    finally:
+        for one in hooks:
+            one.remove()

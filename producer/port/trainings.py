@@ -1,0 +1,379 @@
+"""Trains both programs of a port, from the same weights on the same batches, and says whether they agree.
+
+Both begin with the reference's weights, through the proved mapping, take the same rows in the same order, and
+draw the same masks. A seed makes the reference's weights anew, and shuffles.
+
+How far apart they may end is measured: the reference trains once more from weights that are moved by as much
+as the frameworks' constants are rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.display import both, count, gap, number
+from likewise.producer.port.evidence import outputs_of
+from likewise.producer.port.file import Port
+from likewise.producer.port.flow import OpenPort, opened
+from likewise.producer.port.hosted import Arrays, FreeTraining, RowOrder, relative_difference
+from likewise.producer.port.ladder import climb
+from likewise.producer.port.models import PortCheck
+from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.rows import rows_of
+from likewise.producer.port.settling import settle
+from likewise.producer.port.updates import losses_apart
+from likewise.producer.verdict.equivalence import Sample, equivalence, verdict_over
+from likewise.producer.verdict.models import Equivalence, Verdict
+from likewise.shared.errors import UsageError
+
+_GROWTH = 100
+"""How much larger than a tensor's rounding that of a training may be, whatever it carries it to."""
+_NOISE = 10
+"""Two sides may be so many times as far apart as a start that is moved by their rounding carries one."""
+_MOST_NOISE = 0.01
+"""Where rounding alone carries a training further apart than this, its numbers decide nothing."""
+
+
+@dataclass(frozen=True)
+class SideTraining:
+    """What one program's training from one seed came to."""
+
+    seed: int
+    losses: Mapping[str, Sequence[float]]
+    """Each named loss, update by update."""
+    weights: Arrays
+    """The trained weights, by the reference's names."""
+    outputs: Arrays
+    """What the trained program gives for the whole batch, as the reference's outputs lie."""
+    train_s: float
+
+    @property
+    def losses_alone(self) -> list[float]:
+        """Return the first of its losses, update by update."""
+        return list(next(iter(self.losses.values()), ()))
+
+    @property
+    def diverged(self) -> bool:
+        """Return whether a loss is no number at some update."""
+        return not all(np.isfinite(one).all() for one in self.losses.values())
+
+
+@dataclass(frozen=True)
+class SeedGap:
+    """How far apart both sides are after the training from one seed."""
+
+    seed: int
+    losses: float
+    weights: float
+    outputs: float
+    worst_weight: str | None
+    first_update: int | None
+    """The first update whose loss is further apart than it may be, from 1."""
+
+    @property
+    def largest(self) -> float:
+        """Return the largest of the gaps."""
+        return max(self.losses, self.weights, self.outputs)
+
+
+@dataclass(frozen=True)
+class PortTraining:
+    """What the trainings of a port say."""
+
+    name: str
+    sides: tuple[str, str]
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+    hosts: Mapping[str, str]
+    updates: int
+    batch: int
+    """How many rows an update takes."""
+    runs: Mapping[str, Sequence[SideTraining]]
+    gaps: Sequence[SeedGap]
+    tolerance: float
+    noise: float
+    """How far a start that is moved by rounding carries the reference."""
+    verdict: Verdict
+    reasons: Sequence[str]
+    tests: Sequence[Equivalence]
+    check: PortCheck | None
+    """The ladder, which names the cause, where the sides differ."""
+    notes: Sequence[str]
+
+
+def train_port(port: Port, seeds: Sequence[int], *, tell: Callable[[str], None]) -> PortTraining:
+    """Train both programs from each seed and compare them. Raises what `opened` raises."""
+    with opened(port, tell=tell) as found:
+        return _Trainer(port, found, tell).compare(seeds)
+
+
+class _Trainer:
+    def __init__(self, port: Port, found: OpenPort, tell: Callable[[str], None]) -> None:
+        self._port, self._found, self._tell = port, found, tell
+        self._pairing: Pairing
+        self._starts: dict[int, Arrays] = {}
+        """The weights that the reference begins with at each seed; none where a checkpoint says."""
+        self._common = False
+
+    def compare(self, seeds: Sequence[int]) -> PortTraining:
+        """Train both from each seed and judge them."""
+        self._draw_starts(seeds)
+        pairing = self._pairing = self._found.pair(self._port.precision, self._tell)
+        settle(pairing, self._tell)
+        self._need()
+        runs: dict[str, list[SideTraining]] = {side.label: [] for side in (pairing.reference, pairing.other)}
+        for seed in seeds:
+            self._tell(f"seed {seed}: both train {count(self._port.training.updates, 'update')}")
+            for side, trained in zip(runs.values(), self._both(seed), strict=True):
+                side.append(trained)
+        first = next(iter(runs.values()))[0]
+        return self._judged(runs, self._noise(first))
+
+    # ---- training
+
+    def _draw_starts(self, seeds: Sequence[int]) -> None:
+        """Make the reference's model once for each seed, and keep its weights."""
+        if any(self._found.start.checkpoints):
+            return
+        program, reference = self._port.programs[0], self._found.hosts[0]
+        for seed in (*seeds, None):
+            reference.open(program.file, program.maker, self._port.precision, seed=seed or 0)
+            if seed is not None:
+                batch = self._found.batch
+                reference.name_inputs(list(batch.inputs))
+                reference.feed(batch, batch.inputs)
+                self._starts[seed] = reference.weights()
+
+    def _need(self) -> None:
+        pairing = self._pairing
+        for label, one in pairing.described.items():
+            there = set(one["functions"])
+            if "step" not in there and not {"loss", "optimizer"} <= there:
+                raise UsageError(
+                    f"{label}'s file defines no loss(outputs, targets) and optimizer(model), nor a step; "
+                    "there is nothing to train; likewise port check compares the models"
+                )
+        if (
+            pairing.batch.targets is None
+            and "step" not in next(iter(pairing.described.values()))["functions"]
+        ):
+            raise UsageError("training needs targets: give them as y in --batch FILE.npz or the port's data")
+        lonely = [row for row in rows_of(pairing) if row.status == "unused"]
+        if lonely:
+            named = both([next(iter(row.names.values())) for row in lonely[:4]])
+            pairing.note(f"{count(len(lonely), 'weight')} without a counterpart train by themselves: {named}")
+
+    def _both(self, seed: int) -> tuple[SideTraining, SideTraining]:
+        start = self._start(seed)
+        return self._one(start, seed, reference=True), self._one(start, seed, reference=False)
+
+    def _start(self, seed: int) -> Arrays:
+        return self._starts.get(seed, self._pairing.start)
+
+    def _one(self, start: Arrays, seed: int, *, reference: bool) -> SideTraining:
+        """Train one program from the reference's weights."""
+        pairing = self._pairing
+        side = pairing.reference if reference else pairing.other
+        inputs = pairing.batch.inputs if reference else pairing.inputs
+        pairing.weights = start
+        side.load(start if reference else pairing.loaded())
+        found: FreeTraining = side.train(
+            inputs,
+            pairing.batch.targets,
+            steps=self._port.training.updates,
+            common=self._common,
+            drops=True,
+            rows=RowOrder(self._order(seed), seed),
+        )
+        side.load(found.weights)
+        outputs = outputs_of(side.forward(inputs))
+        weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
+        return SideTraining(seed, found.losses, weights, outputs, found.train_s)
+
+    def _order(self, seed: int) -> NDArray[np.int64] | None:
+        """Return the rows of each update: each epoch is a permutation that the seed draws."""
+        training = self._port.training
+        samples = len(next(iter(self._pairing.batch.inputs.values())))
+        size = training.batch_size
+        if size is None or size >= samples:
+            return None
+        each = samples // size
+        draws = np.random.default_rng(seed)
+        epochs = [
+            draws.permutation(samples)[: each * size].reshape(each, size)
+            for _ in range(-(-training.updates // each))
+        ]
+        return np.concatenate(epochs)[: training.updates].astype(np.int64)
+
+    def _noise(self, first: SideTraining) -> float:
+        """Return how far the reference comes from where it came, begun by rounding elsewhere."""
+        self._tell("the reference trains once more, from weights that are moved by rounding")
+        moved = {
+            name: one * (1 + self._pairing.tolerance * _signs(one)) if one.dtype.kind == "f" else one
+            for name, one in self._start(first.seed).items()
+        }
+        again = self._one(moved, first.seed, reference=True)
+        return self._gap(first, again, limit=np.inf, same=True).largest
+
+    # ---- judging
+
+    def _gap(self, one: SideTraining, two: SideTraining, *, limit: float, same: bool = False) -> SeedGap:
+        forms = self._pairing.forced.forms
+        apart = {
+            name: relative_difference(array, two.weights[name])
+            for name, array in one.weights.items()
+            if name in two.weights and array.dtype.kind == "f"
+        }
+        worst = max(apart, key=lambda name: apart[name], default=None)
+        if same:
+            outputs = max(
+                (relative_difference(array, two.outputs[name]) for name, array in one.outputs.items()),
+                default=0.0,
+            )
+        else:
+            outputs = forms.apart(one.outputs, two.outputs)
+        return SeedGap(
+            seed=one.seed,
+            losses=losses_apart(one.losses, two.losses),
+            weights=apart[worst] if worst else 0.0,
+            outputs=outputs,
+            worst_weight=worst,
+            first_update=_first_apart(one.losses_alone, two.losses_alone, limit),
+        )
+
+    def _judged(self, runs: Mapping[str, Sequence[SideTraining]], noise: float) -> PortTraining:
+        pairing = self._pairing
+        limit = max(_GROWTH * pairing.tolerance, _NOISE * noise)
+        mine, theirs = runs.values()
+        gaps = [self._gap(one, two, limit=limit) for one, two in zip(mine, theirs, strict=True)]
+        decided = noise <= _MOST_NOISE
+        if decided and pairing.frameworks_differ and max(one.largest for one in gaps) > limit:
+            gaps, mine, theirs = self._by_design(gaps, (mine, theirs), limit)
+        tests = _tests(pairing, mine, theirs, limit)
+        verdict, reasons = self._verdict(gaps, tests, noise=noise, limit=limit, runs=(mine, theirs))
+        labels = pairing.reference.label, pairing.other.label
+        check = None
+        if verdict == "differ":
+            pairing.reference.load(pairing.start)
+            check = climb(self._found.pair(self._port.precision, self._tell), until=None, tell=self._tell)
+            cause = next((one.first_cause for one in check.rungs if one.first_cause is not None), None)
+            if cause is not None:
+                lines = both([f"{label} {line}" for label, line in cause.lines.items()])
+                reasons = [*reasons, f"{cause.text}{f' ({lines})' if lines else ''}."]
+        samples = len(next(iter(pairing.batch.inputs.values())))
+        return PortTraining(
+            name=self._port.name,
+            sides=labels,
+            versions={label: one["version"] for label, one in pairing.described.items()},
+            files={one.label: one.file.name for one in self._port.programs},
+            hosts={host.label: host.where for host in self._found.hosts},
+            updates=self._port.training.updates,
+            batch=min(self._port.training.batch_size or samples, samples),
+            runs=dict(zip(labels, (mine, theirs), strict=True)),
+            gaps=gaps,
+            tolerance=limit,
+            noise=noise,
+            verdict=verdict,
+            reasons=reasons,
+            tests=tests,
+            check=check,
+            notes=tuple(pairing.notes),
+        )
+
+    def _by_design(
+        self, gaps: list[SeedGap], runs: tuple[Sequence[SideTraining], Sequence[SideTraining]], limit: float
+    ) -> tuple[list[SeedGap], Sequence[SideTraining], Sequence[SideTraining]]:
+        """Train the first seed once more with the rules that differ by design made the same; keep that where
+        they agree then.
+        """
+        mine, theirs = runs
+        self._common = True
+        followed = self._both(mine[0].seed)
+        if self._gap(*followed, limit=limit).largest > limit:
+            self._common = False
+            return gaps, mine, theirs
+        pairs = [followed, *(self._both(one.seed) for one in mine[1:])]
+        self._pairing.note(
+            f"as written they come {gap(max(one.largest for one in gaps))} apart, by rules that the "
+            "frameworks have otherwise by design, such as where Adam adds epsilon; with one rule on both "
+            "sides they agree"
+        )
+        mine, theirs = [one for one, _ in pairs], [two for _, two in pairs]
+        return [self._gap(one, two, limit=limit) for one, two in pairs], mine, theirs
+
+    def _verdict(
+        self,
+        gaps: Sequence[SeedGap],
+        tests: Sequence[Equivalence],
+        *,
+        noise: float,
+        limit: float,
+        runs: tuple[Sequence[SideTraining], Sequence[SideTraining]],
+    ) -> tuple[Verdict, list[str]]:
+        first, second = self._pairing.reference.label, self._pairing.other.label
+        diverged = [
+            label
+            for label, side in zip((first, second), runs, strict=True)
+            if any(one.diverged for one in side)
+        ]
+        if len(diverged) == 2:
+            return "inconclusive", ["Both diverged: a loss is no number any more."]
+        if diverged:
+            return "differ", [f"{diverged[0]} diverged, and the other did not."]
+        worst = max(gaps, key=lambda one: one.largest)
+        updates = count(self._port.training.updates, "update")
+        if worst.largest <= limit:
+            return "agree", [
+                f"After {updates} from the same weights, the losses are {gap(worst.losses)} apart, the "
+                f"weights {gap(worst.weights)} and the outputs {gap(worst.outputs)}: no further than "
+                f"rounding may carry them ({gap(limit)})."
+            ]
+        if noise <= _MOST_NOISE:
+            where = f"at update {worst.first_update}" if worst.first_update else "in their weights"
+            return "differ", [
+                f"They part {where}: after {updates} the losses are {gap(worst.losses)} apart, "
+                f"{worst.worst_weight} {gap(worst.weights)} and the outputs {gap(worst.outputs)}, where "
+                f"rounding may carry them {gap(limit)} apart."
+            ]
+        carried = f"Rounding alone carries this training {gap(noise)} apart, so single numbers decide nothing"
+        if not tests:
+            return "inconclusive", [f"{carried}; train fewer updates, or give --seeds 5 or more."]
+        words = {
+            "agree": "are the same within",
+            "differ": "are not the same: they lie beyond",
+            "inconclusive": "may lie within or beyond",
+        }
+        over = verdict_over(tests)
+        return over, [
+            f"{carried}. Over {count(len(gaps), 'seed')} the final losses {words[over]} "
+            f"{number(tests[0].margin)} of each other."
+        ]
+
+
+def _signs(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return 1 and -1 for the numbers of an array, in no order that a network has."""
+    signs: NDArray[np.float64] = np.sign(np.sin(np.arange(array.size) + 1.0)).reshape(array.shape)
+    return signs
+
+
+def _first_apart(mine: Sequence[float], theirs: Sequence[float], limit: float) -> int | None:
+    largest = max((abs(one) for one in mine), default=0.0) or 1.0
+    for place, (one, two) in enumerate(zip(mine, theirs, strict=False), start=1):
+        if not abs(one - two) <= limit * largest:
+            return place
+    return None
+
+
+def _tests(
+    pairing: Pairing, mine: Sequence[SideTraining], theirs: Sequence[SideTraining], limit: float
+) -> list[Equivalence]:
+    finals = [np.array([[one.losses_alone[-1]] for one in side]) for side in (mine, theirs)]
+    sample = Sample(measure="final_loss", reference=finals[0], other=finals[1])
+    sides = pairing.reference.label, pairing.other.label
+    found = equivalence(sample, sides=sides, paired=True, margin=None, rounding=limit)
+    return [] if found is None else [found]
