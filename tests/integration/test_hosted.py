@@ -172,16 +172,19 @@ def test_an_exception_comes_back_with_the_users_line_and_prints_go_to_the_log(ho
     assert "net.py: a line of the program's" in worker.log.read_text()
 
 
-ENDS = """
+LOSSES = """
 import os, time
-import numpy as np
 
 def loss(outputs, targets):
-    targets = float(targets[0])
-    if targets == 1:
+    if float(targets[0]) == 1:
         os._exit(3)
-    if targets == 2:
-        time.sleep(600)
+    time.sleep(600)
+"""
+EATS = """
+import numpy as np
+import torch
+
+def model():
     eaten = []
     while True:
         eaten.append(np.ones(2**24))
@@ -189,21 +192,28 @@ def loss(outputs, targets):
 
 
 @pytest.mark.parametrize(
-    ("number", "reason", "said"),
+    ("text", "target", "ending"),
     [
-        (1, "program_failed", "The program ended its process with status 3"),
-        (2, "hung", "The program has not answered for 3 s (LIKEWISE_HANG_S); it was ended"),
-        (3, "out_of_memory", "of the 0.9 GB that its worker has (LIKEWISE_MAX_MEMORY_GB); it was ended"),
+        (NET + LOSSES, 1, ("program_failed", "The program ended its process with status 3")),
+        (NET + LOSSES, 2, ("hung", "The program has not answered for 3 s (LIKEWISE_HANG_S); it was ended")),
+        (
+            EATS,
+            0,
+            ("out_of_memory", "of the 0.9 GB that its worker has (LIKEWISE_MAX_MEMORY_GB); it was ended"),
+        ),
     ],
+    ids=["exits", "hangs", "eats"],
 )
-def test_a_program_that_exits_hangs_or_eats_memory_ends_alone(host, alone, worker, number, reason, said):
+def test_a_program_that_exits_hangs_or_eats_memory_ends_alone(host, alone, worker, text, target, ending):
     child = worker.child_pid(alone.ledger)
-    program = host(NET + ENDS)
-    program.open(Path(), None, "float64")
+    program = host(text)
 
-    told = why(program, lambda one: one.loss({"0": np.zeros((1, 1))}, np.array([float(number)])))
+    def ask(one: Hosted) -> None:
+        one.open(Path(), None, "float64")
+        one.loss({"0": np.zeros((1, 1))}, np.array([float(target)]))
 
-    assert said in told
+    reason, said = ending
+    assert said in why(program, ask)
     assert failure(alone, program)[0] == reason
     worker.wait_until("idle", alone.ledger)
     assert worker.child_pid(alone.ledger) == child
