@@ -35,6 +35,7 @@ from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.port.models import ModuleRow, PortCheck, PortFinding, Rung, WeightRow
+from likewise.producer.port.trainings import PortTraining, SeedGap, SideTraining
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.bisection import BisectionDocument
@@ -48,6 +49,7 @@ from likewise.producer.report.history import ChangedSetting, History, HistoryDoc
 from likewise.producer.report.layout import Code
 from likewise.producer.report.markdown import _fenced
 from likewise.producer.report.port import PortDocument
+from likewise.producer.report.port_training import PortTrainingDocument
 from likewise.producer.report.predictions import Predictions, PredictionsDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
@@ -108,6 +110,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         WorkersDocument: lambda: WorkersDocument(workers=[worker()], now_s=1e9 + 60),
         ExamplesDocument: lambda: ExamplesDocument(examples=examples()),
         PortDocument: lambda: PortDocument(port_check()),
+        PortTrainingDocument: lambda: PortTrainingDocument(port_training()),
         HealthDocument: lambda: HealthDocument(
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
@@ -182,6 +185,30 @@ def explanation() -> Explanation:
         seeds=(0, 1), mixtures=2, measure="predictions", gap=0.1, unit="of the largest value",
         contributions=(share,), unexplained_share=0.25, sentence="The sum.", measures=tuple(measures),
     )  # fmt: skip
+
+
+def port_training() -> PortTraining:
+    """Two trainings of a port that part."""
+    arrays = {"a.kernel": np.array([1.0, 2.0])}
+    losses = {"keras": [1.0, 0.5], "torch": [1.0, float("nan")]}
+    return PortTraining(
+        name="net",
+        sides=("keras", "torch"),
+        versions={"keras": "2.21.0", "torch": "2.13.0"},
+        files={"keras": "a.py", "torch": "b.py"},
+        hosts={"keras": "this machine", "torch": "w1"},
+        updates=2,
+        batch=4,
+        runs={label: [SideTraining(0, {"loss": one}, arrays, arrays, 0.1)] for label, one in losses.items()},
+        gaps=[SeedGap(0, float("inf"), 0.1, 0.2, "a.kernel", 2)],
+        tolerance=2e-5,
+        noise=1e-7,
+        verdict="differ",
+        reasons=["torch diverged, and the other did not."],
+        tests=[],
+        check=port_check(),
+        notes=["torch was fed another layout"],
+    )
 
 
 def port_check() -> PortCheck:
