@@ -125,12 +125,6 @@ NETWORKS: dict[str, tuple[str, Layers, tuple[int, ...], int, int]] = {
     "transformer": ("A transformer of two layers, 32 × 64", transformer(), SHORT, 1_600, 32),
 }
 """What it is, its layers, a sample's shape, the number of samples and of those in a batch."""
-FEW_UPDATES = (
-    "So few updates do not repay compiling, and `auto` trains the graph as it is; from 2,000 updates on it "
-    "takes XLA. By `execution: compiled`, one epoch of the LSTM was 2.5 times and of the GRU 3.2 times as "
-    "fast as the plain program's, measured once beside other work."
-)
-"""What bounds recurrent networks in TensorFlow here."""
 
 
 def main() -> None:
@@ -196,7 +190,6 @@ def timed(network: str, job: Path, framework: str, desk: Desk, *, budget: int) -
         },
         ratio=plain_s / ours_s,
         at_least=1.0,
-        bound=FEW_UPDATES if framework == "tensorflow" and network in ("lstm", "gru") else "",
     )
 
 

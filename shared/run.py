@@ -133,6 +133,9 @@ class Run(OfSide):
     """The printed programs of its job, where `execution` is stock, in its precision and in that of a twin."""
     timed: Timed | None = None
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
+    threads: int | None = Field(default=None, ge=1, le=1_024)
+    """The most CPU threads that it takes, on whichever worker, since it trains alone on a host's cores. Null
+    takes what its worker gives a training beside others."""
     perturbed: bool = False
     """Whether the start is moved by one unit in the last place, to see how far the training carries that."""
     trace: TraceRequest | None = None

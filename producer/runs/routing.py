@@ -131,6 +131,19 @@ def common_device(needs: Iterable[Need], workers: Sequence[WorkerPresence]) -> s
     return next((kind for kind in DEVICES if all(kind in kinds for kinds in served)), None)
 
 
+def threads_alone(needs: Sequence[Need], workers: Sequence[WorkerPresence]) -> int | None:
+    """Return how many threads each run may take where all go to one worker, one after another.
+
+    None where others may train at the same time: runs go to several workers, or another of the host is busy.
+    """
+    serving = [worker for worker in workers if any(need.met_by(worker) for need in needs)]
+    if len(serving) != 1 or not all(need.met_by(serving[0]) for need in needs):
+        return None
+    (own,) = serving
+    beside = [worker for worker in workers if worker.host == own.host and worker.worker_id != own.worker_id]
+    return None if any(worker.state == "busy" for worker in beside) else own.threads_alone
+
+
 def refuse_unserved(needs: Iterable[Need], workers: Sequence[WorkerPresence]) -> None:
     """Raise NoWorkerError, with what the live workers offer, if one of the needs is met by none of them."""
     missing = [need for need in needs if not any(need.met_by(worker) for worker in workers)]

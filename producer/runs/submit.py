@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from likewise.producer.runs.routing import Need, common_device, refuse_unserved
+from likewise.producer.runs.routing import Need, common_device, refuse_unserved, threads_alone
 from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.ledger.ledger import Ledger
@@ -134,6 +134,9 @@ def submit_runs(
 
     Raises as `submit` does for an idempotency key.
     """
+    threads = maker.threads_alone(runs)
+    if threads is not None:
+        runs = [run.model_copy(update={"threads": threads}) for run in runs]
     record = ExperimentRecord(
         experiment_id=maker.experiment_id,
         submitted_s=maker.now_s,
@@ -233,6 +236,10 @@ class RunMaker:
             else one
             for label, one in prepared.items()
         }
+
+    def threads_alone(self, runs: Sequence[Run]) -> int | None:
+        """Return how many threads the runs may take, if they train alone (see `routing.threads_alone`)."""
+        return threads_alone([Need.of_run(run) for run in runs], self._workers)
 
     def runs(
         self,

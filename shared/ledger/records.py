@@ -114,6 +114,9 @@ class WorkerPresence(Frozen):
     versions: dict[str, str]
     """Until the framework is loaded, its own alone, where the worker's packages name it."""
     threads: int
+    """The most that a training takes beside others."""
+    threads_alone: int | None = None
+    """The most that a training takes which is alone on the host's cores."""
     gpu: Gpu | None = None
     """The GPU that is its own."""
     image: str | None = None

@@ -27,7 +27,7 @@ from likewise.shared.settings import Settings
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
 from likewise.worker.service.logs import now_about
-from likewise.worker.service.machine import half_of_the_cores
+from likewise.worker.service.machine import cores, half_of_the_cores
 from likewise.worker.service.memory import MemoryGroup
 from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.patience import Sayer
@@ -261,6 +261,7 @@ class Keeper:
             pid=os.getpid(),
             versions=child.versions or self._identity.versions,
             threads=settings.threads or half_of_the_cores(),
+            threads_alone=settings.threads or cores(),
             image=settings.image,
             code=self._identity.code,
             state=state,

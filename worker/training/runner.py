@@ -42,7 +42,7 @@ class Attempt:
     image: str | None = None
     number: int = 1
     threads: int
-    """The most threads that a training may take."""
+    """The most threads that a training may take whose run names no number."""
     queue_s: float | None = None
     """How long the run waited before it was claimed."""
     import_s: float | None = None
@@ -60,7 +60,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
     """
     members = _members_of(run)
     packer = Packer(services.store)
-    threads = attempt.threads
+    threads = run.threads or attempt.threads
     ended: Failure | None = None
     checkpoints: Checkpoints | None = None
     checkpoint: Checkpoint | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from likewise.producer.runs.routing import Need, common_device, refuse_unserved, sites_for
+from likewise.producer.runs.routing import Need, common_device, refuse_unserved, sites_for, threads_alone
 from likewise.shared.errors import NoWorkerError, UsageError
 from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.records import WorkerPresence
@@ -68,6 +68,19 @@ def test_a_host_that_lacks_a_framework_is_refused_with_what_it_has() -> None:
 def test_a_framework_without_any_worker_is_refused() -> None:
     with pytest.raises(NoWorkerError, match="no live worker serves tensorflow"):
         sites_for(BOTH, RACK[:1])
+
+
+def test_runs_of_one_worker_get_all_cores_unless_another_of_its_host_is_busy() -> None:
+    own = worker("torch", "a").model_copy(update={"threads_alone": 8})
+    beside = worker("tensorflow", "a")
+    twice = [need("torch"), need("torch")]
+    assert threads_alone(twice, [own, beside]) == 8
+    assert threads_alone(twice, [own, beside.model_copy(update={"state": "busy"})]) is None
+    elsewhere = worker("tensorflow", "b").model_copy(update={"state": "busy"})
+    assert threads_alone(twice, [own, elsewhere]) == 8
+    assert threads_alone(BOTH, [own, beside]) is None, "they train at once"
+    assert threads_alone(twice, [own, worker("torch", "b")]) is None, "so may these"
+    assert threads_alone(twice, [beside]) is None, "they wait for a worker"
 
 
 def test_where_no_host_has_all_each_framework_keeps_to_one() -> None:
