@@ -108,7 +108,7 @@ bare: $(VENV)/installed-dev $(INTERPRETERS)
 RECORDS := .venvs/records
 parity: $(VENV)/installed-dev $(INTERPRETERS)
 	rm -rf $(RECORDS); mkdir -p $(RECORDS)
-	. $(INTERPRETERS); LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) LIKEWISE_CLEAN_JOBS=300 LIKEWISE_EVERY_COUPLE=1 \
+	. $(INTERPRETERS); LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) LIKEWISE_CLEAN_JOBS=300 LIKEWISE_EVERY_COUPLE=1 LIKEWISE_EVERY_WORD=1 \
 	$(VENV)/bin/python -m pytest tests/parity tests/planted
 	$(VENV)/bin/python docs/make_parity.py $(RECORDS)
 

@@ -36,7 +36,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
     (
         "activations",
         [
-            *("PlainActivation", "LeakyRelu", "Elu", "Celu", "HardSigmoid"),
+            *("PlainActivation", "LeakyRelu", "Elu", "Celu", "HardSigmoid", "Softplus", "HardTanh"),
             *("Shrink", "Threshold", "Squareplus", "Sparsemax"),
         ],
         activations,

@@ -34,6 +34,7 @@ _ALSO_KNOWN = {
     "l2": "mse",
     "linear": "dense",
     "lr": "learning_rate",
+    "swish": "silu",
     "sparse_categorical_crossentropy": "categorical_crossentropy",
 }
 """What other libraries call our words."""

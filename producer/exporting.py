@@ -46,8 +46,9 @@ FORMATS: Mapping[str, str] = {
 TOLERANCE = 1e-5
 """The program's outputs may lie so far from those of the training, by the largest."""
 _PROVE = (
-    "import runpy, sys, numpy; program, rows, out = sys.argv[1:]; "
-    "numpy.save(out, numpy.asarray(runpy.run_path(program)['predict'](numpy.load(rows))))"
+    "import runpy, sys, numpy; program, rows, out, *names = sys.argv[1:]; "
+    "found = runpy.run_path(program)['predict'](numpy.load(rows)); "
+    "numpy.save(out, numpy.concatenate([found[one] for one in names], 1) if names else numpy.asarray(found))"
 )
 
 
@@ -154,6 +155,7 @@ def _proved(
         given, found = Path(folder, "rows.npy"), Path(folder, "outputs.npy")
         np.save(given, rows)
         command = [str(interpreter), "-I", "-c", _PROVE, str(program.absolute()), str(given), str(found)]
+        command += run.job.model.outputs or ()
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

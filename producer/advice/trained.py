@@ -23,6 +23,7 @@ _CALLS = {
         "    outputs = network(x).numpy()",
     ],
 }
+_BY_NAME = "    outputs = {name: one.numpy() for name, one in network(x).items()}"
 
 
 def trained_program(run: PreparedRun, *, name: str, weights_file: str) -> str:
@@ -65,8 +66,14 @@ def _prepare(run: PreparedRun, here: str) -> str:
 
 
 def _predict(run: PreparedRun, here: str, form: str) -> str:
-    lines = ['"""Return the outputs (n, outputs) for rows of features, in the targets\' own units."""']
+    several = len(run.program.outputs) > 1
+    shape = "by name, each (n, outputs)," if several else "(n, outputs)"
+    lines = [f'"""Return the outputs {shape} for rows of features, in the targets\' own units."""']
     lines += _CALLS[form]
+    if several and form == "module":
+        lines[-1] = _BY_NAME
+    if several and run.data.target_scaling is not None:
+        raise NotWrittenError("data.standardize_target of several outputs")
     if run.data.target_scaling is not None:
         lines += [f"with np.load({here}) as arrays:", f"    mean, scale = arrays[{python(TARGET_SCALING)}]"]
         lines.append("outputs = outputs * scale + mean")

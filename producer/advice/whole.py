@@ -123,8 +123,6 @@ def model_blocks(run: PreparedRun) -> tuple[str, list[str]]:
     known = library_of(run.side.framework)
     if known is None:
         raise NotWrittenError(f"programs of {run.side.framework}")
-    if len(run.program.outputs) > 1:
-        raise NotWrittenError("a model of several outputs")
     parts = program_parts(run.job, run.program, run.side.framework)
     program = Pieces(run=run, parts=parts, splits=("train",), arrays_file="")
     blocks = [block.strip("\n") for block in _FORMS[known[1]](program) if block]

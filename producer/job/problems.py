@@ -224,6 +224,8 @@ def _words(found: _Found) -> tuple[str, str | None]:
         hint = hint or did_you_mean(found.path[-1], found.fields)
     elif kind == "union_tag_invalid":
         message, hint = f"unknown {_kind(found.path)}", did_you_mean(str(context["tag"]), found.tags)
+        if context["tag"] in _REFUSED:
+            message, hint = "is not taken", _REFUSED[context["tag"]]
         if found.path == ("data",) and context["tag"] in BUILTIN_NAMES:
             hint = f"did you mean {{type: builtin, name: {context['tag']}}}?"
     elif kind == "union_tag_not_found":
@@ -275,6 +277,14 @@ def _elsewhere(path: tuple[str, ...]) -> str | None:
         and any(_is_model(option) and name in option.model_fields for option in _options(field.annotation))
     ]
     return f"did you mean {_either(places)}?" if 0 < len(places) < 3 else None
+
+
+_REFUSED = {
+    "rrelu": "it draws a slope for each element of each batch, by the framework's own generator, so that "
+    "no two frameworks train alike; {type: leaky_relu, negative_slope: 0.22916666666666666}, the mean of its "
+    "1/8 and 1/3, is what it is in evaluation",
+}
+"""What is known and not taken, with the reason and what can be declared in its place."""
 
 
 def _wrong_type(found: _Found, expected: str) -> str:

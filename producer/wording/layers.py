@@ -260,15 +260,19 @@ def functions_alike(reference: Form, other: Form) -> Forms | None:
     changed = other
     for index, mine, theirs in pairs_of_layers(reference, other):
         if differs(mine, theirs, "activation") and _function(mine) == _function(theirs):
-            changed = changed.with_layer(index, activation=mine.activation.model_dump(mode="json"))
+            changed = changed.with_layer(index, activation=mine.model_dump(mode="json")["activation"])
     return (reference, changed) if changed is not other else None
 
 
 def _function(layer: Any) -> dict[str, Any]:
     """Return an activation function's word and numbers, by one word for each function."""
     function = layer.activation
+    if isinstance(function, str):  # a recurrent layer takes few words, and no settings
+        return {"type": function}
     if function.type == "leaky_relu" and function.negative_slope in (0.0, 1.0):
         return {"type": "linear" if function.negative_slope else "relu"}
+    if function.type == "hard_tanh" and (function.min_value, function.max_value) == (0.0, 6.0):
+        return {"type": "relu6"}
     numbers: dict[str, Any] = function.model_dump(mode="json")
     return numbers
 

@@ -3,24 +3,27 @@
     linear x; relu max(x, 0); leaky_relu x, or negative_slope·x below 0; elu x, or alpha·(exp(x) − 1) below 0
     selu 1.0507009873554805·(x, or 1.6732632423543772·(exp(x) − 1) below 0)
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
-    softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
+    softplus log(1 + exp(beta·x))/beta; softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
     softmax over the last axis; mish x·tanh(softplus(x)); log_softmax log(softmax(x)); softmin softmax(−x)
     sparsemax max(x − τ, 0) over the last axis, with τ = (x₁ + … + xₖ − 1)/k of the k largest x, those with
     xⱼ > (x₁ + … + xⱼ − 1)/j, so that it sums to 1
     relu6 min(max(x, 0), 6); hard_sigmoid min(max(slope·x + ½, 0), 1); hard_silu x·min(max(x/6 + ½, 0), 1)
-    hard_tanh min(max(x, −1), 1); log_sigmoid −log(1 + exp(−x)); tanh_shrink x − tanh(x); exponential exp(x)
+    hard_tanh min(max(x, min_value), max_value); log_sigmoid −log(1 + exp(−x)); tanh_shrink x − tanh(x)
+    exponential exp(x)
     celu x, or alpha·(exp(x/alpha) − 1) below 0; squareplus ½(x + √(x² + b))
     soft_shrink x nearer to 0 by threshold, and 0 within it; hard_shrink x, or 0 within threshold
     threshold x, or value up to threshold; sparse_plus x from 1 on, 0 up to −1, ¼(x + 1)² between
     sparse_sigmoid 1 from 1 on, 0 up to −1, ½(x + 1) between
 
 At exactly 0 the gradient of relu and relu6 is 0, of leaky_relu negative_slope, of elu and celu 1 and of selu
-1.0507…; that of hard_tanh is 0 at −1 and 1, and of hard_sigmoid slope at both its ends.
+1.0507…; that of hard_tanh is 0 at both its ends, and of hard_sigmoid slope.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
+
+from pydantic import model_validator
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import NonNegative, Positive
@@ -31,8 +34,8 @@ class PlainActivation(Frozen):
     """A function without settings."""
 
     type: Literal[
-        "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "tanh",
-        "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu", "hard_tanh",
+        "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softsign", "tanh",
+        "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu",
         "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
     ]  # fmt: skip
 
@@ -67,6 +70,29 @@ class HardSigmoid(Frozen):
     """1/6 in PyTorch and Keras 3; 0.2 in Keras 2."""
 
 
+class Softplus(Frozen):
+    """log(1 + exp(beta·x))/beta, a relu whose corner is round."""
+
+    type: Literal["softplus"]
+    beta: Positive = 1.0
+    """PyTorch's; Keras has 1. PyTorch's threshold, from which on its own softplus is x, is not followed: the
+    formula is that far."""
+
+
+class HardTanh(Frozen):
+    """min(max(x, min_value), max_value); from 0 on it is a relu with a limit."""
+
+    type: Literal["hard_tanh"]
+    min_value: float = -1.0
+    max_value: float = 1.0
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> HardTanh:
+        if self.min_value >= self.max_value:
+            raise ValueError(f"min_value {self.min_value:g} is not below max_value {self.max_value:g}")
+        return self
+
+
 class Shrink(Frozen):
     """x moved towards 0 by threshold (soft), or x (hard); 0 within threshold."""
 
@@ -99,7 +125,17 @@ class Sparsemax(Frozen):
 
 
 Activation = Annotated[
-    PlainActivation | LeakyRelu | Elu | Celu | HardSigmoid | Shrink | Threshold | Squareplus | Sparsemax,
+    PlainActivation
+    | LeakyRelu
+    | Elu
+    | Celu
+    | HardSigmoid
+    | Softplus
+    | HardTanh
+    | Shrink
+    | Threshold
+    | Squareplus
+    | Sparsemax,
     Kinds(),
 ]
 LINEAR = PlainActivation(type="linear")

@@ -496,7 +496,10 @@ def padding_pairs() -> Iterator[Pair]:
 
 def activation_pairs() -> Iterator[Pair]:
     for word, model in members(Activation).items():
-        words: dict[str, tuple[Any, Any]] = {"sums": ("largest", "cumulative")}
+        words: dict[str, tuple[Any, Any]] = {
+            "sums": ("largest", "cumulative"),
+            "min_value": (-0.5, -0.25),
+        }
         exact = {name: words.get(name, (0.25,))[0] for name in model.model_fields if name != "type"}
         layers = [
             dense(4, name="start"),

@@ -24,8 +24,10 @@ from likewise.shared.job.activations import (
     Celu,
     Elu,
     HardSigmoid,
+    HardTanh,
     LeakyRelu,
     Shrink,
+    Softplus,
     Sparsemax,
     Squareplus,
     Threshold,
@@ -229,7 +231,6 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gelu": lambda x: 0.5 * x * (1 + _ERF(x / np.sqrt(2))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
     "silu": lambda x: x / (1 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0, x),
     "softsign": lambda x: x / (1 + np.abs(x)),
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -239,7 +240,6 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmin": lambda x: _softmax(-x),
     "relu6": lambda x: np.clip(x, 0, 6),
     "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "hard_tanh": lambda x: np.clip(x, -1, 1),
     "log_sigmoid": lambda x: -np.logaddexp(0, -x),
     "tanh_shrink": lambda x: x - np.tanh(x),
     "exponential": np.exp,
@@ -269,6 +269,10 @@ def activated(  # noqa: PLR0911 -- one return a kind
             return np.where(x < 0, alpha * _expm1_below(x / alpha), x)
         case HardSigmoid(slope=slope):
             return np.clip(slope * x + 0.5, 0, 1)
+        case Softplus(beta=beta):
+            return np.logaddexp(0, beta * x) / beta
+        case HardTanh(min_value=low, max_value=high):
+            return np.clip(x, low, high)
         case Shrink(type=word, threshold=threshold):
             moved = x - threshold * np.sign(x) if word == "soft_shrink" else x
             return np.where(np.abs(x) > threshold, moved, 0)

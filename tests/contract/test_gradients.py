@@ -26,6 +26,8 @@ SET = (
     {"type": "elu", "alpha": 0.4},
     {"type": "celu", "alpha": 0.4},
     {"type": "hard_sigmoid", "slope": 0.2},
+    {"type": "softplus", "beta": 2.5},
+    {"type": "hard_tanh", "min_value": 0.0, "max_value": 0.75},
     {"type": "soft_shrink", "threshold": 0.1},
     {"type": "threshold", "threshold": 0.1, "value": -0.5},
     {"type": "squareplus", "b": 0.3},

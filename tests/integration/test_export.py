@@ -33,6 +33,11 @@ JOB = {
     "seeds": 2,
     "predict": [[1.0, 3.0, 90.0], [6.0, 18.0, 61.0]],
 }
+BY_NAME = (
+    "import json, runpy\n"
+    "found = runpy.run_path(sys.argv[1])['predict'](json.loads(sys.argv[2]))\n"
+    "print(json.dumps([[*map(float, (*size, *kind))] for size, kind in zip(found['size'], found['kind'])]))\n"
+)
 PREDICT = """
 import json, runpy, sys
 print(json.dumps(runpy.run_path(sys.argv[1])["predict"](json.loads(sys.argv[2])).tolist()))
@@ -123,6 +128,48 @@ def test_another_seed_is_another_model_in_safetensors(export, trained, tmp_path)
     file = (tmp_path / "second.safetensors").read_bytes()
     header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
     assert {"layer_0.weight", "layer_0.bias"} <= set(header)
+
+
+SEVERAL = {
+    "schema_version": 1,
+    "name": "several",
+    "data": {
+        "type": "inline",
+        "x": [[0.1, -0.4], [0.7, 0.2], [-0.3, 0.9], [0.5, -0.8], [-0.6, -0.1], [0.2, 0.6]],
+        "y": {"kind": [0, 1, 2, 0, 1, 2], "size": [0.3, 0.9, 0.1, -0.7, 0.4, 0.6]},
+    },
+    "model": {
+        "layers": [
+            {"type": "dense", "units": 6, "activation": "tanh", "name": "hidden"},
+            {"type": "dense", "units": 3, "name": "kind", "inputs": ["hidden"]},
+            {"type": "dense", "units": 1, "name": "size", "inputs": ["hidden"]},
+        ],
+        "outputs": ["size", "kind"],
+    },
+    "loss": {"kind": "categorical_crossentropy", "size": "mse"},
+    "optimizer": "sgd",
+    "training": {"epochs": 2},
+    "predict": [[0.1, 0.2], [-0.5, 0.4]],
+}
+
+
+@pytest.mark.usefixtures("export")
+def test_a_model_of_several_outputs_gives_each_by_name(likewise, tmp_path):
+    job = tmp_path / "several.json"
+    job.write_text(json.dumps(SEVERAL))
+    answer = likewise("compare", str(job), "--no-twin", "--no-trace", "--json")
+    assert answer.returncode == 0, answer.stderr
+    said = json.loads(answer.stdout)
+    for side, file in (("torch", "torch_net.safetensors"), ("tensorflow", "keras_net.keras")):
+        written = likewise(
+            "export", said["experiment_id"], "--side", side, "-o", str(tmp_path / file), "--json"
+        )
+        assert written.returncode == 0, written.stderr
+        assert json.loads(written.stdout)["relative_difference"] < 1e-6
+        predicted = alone(side, BY_NAME, (tmp_path / file).with_suffix(".py"), json.dumps(SEVERAL["predict"]))
+        rows = {name: np.array(one) for name, one in said["runs"][side][0]["predictions"].items()}
+        wanted = np.column_stack([rows["size"], rows["kind"]])
+        np.testing.assert_allclose(predicted, wanted, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("export")

@@ -197,6 +197,10 @@ CHANGES: dict[str, dict[str, Any]] = (
     | {
         "activation leaky_relu 0.01": {"activation": {"type": "leaky_relu", "negative_slope": 0.01}},
         "activation elu 0.4": {"activation": {"type": "elu", "alpha": 0.4}},
+        "activation softplus 2.5": {"activation": {"type": "softplus", "beta": 2.5}},
+        "activation hard_tanh 0 to 0.75": {
+            "activation": {"type": "hard_tanh", "min_value": 0.0, "max_value": 0.75}
+        },
         "activation exponential": {
             "activation": "exponential",
             "optimizer": {"type": "sgd", "learning_rate": 0.005},  # larger steps make chaos of rounding

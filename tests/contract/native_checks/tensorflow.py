@@ -137,6 +137,18 @@ def hard_slope(_: str, value: Any) -> None:
     assert abs(high - low - value) < 1e-6
 
 
+def softplus_beta(_: str, value: Any) -> None:
+    """How sharp the corner of a softplus is."""
+    middle = float(np.asarray(keras.activations.softplus(np.array([0.0], np.float32)))[0])
+    assert abs(np.log(2) / middle - value) < 1e-6
+
+
+def hard_tanh_bounds(setting: str, value: Any) -> None:
+    """Where a hard tanh ends."""
+    low, high = np.asarray(keras.activations.hard_tanh(np.array([-9.0, 9.0], np.float32)))
+    assert value == (low if setting.endswith("min_value") else high)
+
+
 def sparsemax_sums(_: str, value: Any) -> None:
     """Whether a row of a sparsemax falls short of 1, as by the sum of cumulative sums."""
     row = np.asarray(keras.activations.sparsemax(np.array([[0.3, 0.2, 0.1]])))
@@ -244,6 +256,8 @@ CHECKS = {
     "layer.average_pooling?d.count_include_pad": counts_padding,
     "layer.flatten.order": flatten_order,
     "activation.hard_sigmoid.slope": hard_slope,
+    "activation.softplus.beta": softplus_beta,
+    "activation.hard_tanh.*": hard_tanh_bounds,
     "activation.sparsemax.sums": sparsemax_sums,
     "layer.upsampling2d.align_corners": aligned_corners,
 }

@@ -63,8 +63,15 @@ def _hard_silu(x: Tensor) -> Tensor:
     return x * _hard_sigmoid(x, slope=1 / 6)
 
 
-def _hard_tanh(x: Tensor) -> Tensor:
-    return tf.where(tf.abs(x) < 1, x, tf.sign(x))
+def _softplus(x: Tensor, *, beta: float) -> Tensor:
+    if beta == 1:
+        return tf.nn.softplus(x)
+    return tf.nn.softplus(_constant(beta, x) * x) / _constant(beta, x)
+
+
+def _hard_tanh(x: Tensor, *, min_value: float, max_value: float) -> Tensor:
+    low, high = _constant(min_value, x), _constant(max_value, x)
+    return tf.where(x <= low, low, tf.where(x < high, x, high))
 
 
 def _soft_shrink(x: Tensor, *, threshold: float) -> Tensor:
@@ -115,6 +122,8 @@ _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "elu": _elu,
     "celu": _celu,
     "hard_sigmoid": _hard_sigmoid,
+    "softplus": _softplus,
+    "hard_tanh": _hard_tanh,
     "soft_shrink": _soft_shrink,
     "hard_shrink": _hard_shrink,
     "threshold": _threshold,
@@ -129,7 +138,6 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
     "silu": tf.nn.silu,
-    "softplus": tf.nn.softplus,
     "softsign": tf.nn.softsign,
     "tanh": tf.tanh,
     "sigmoid": tf.sigmoid,
@@ -139,7 +147,6 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "softmin": lambda x: tf.nn.softmax(-x),
     "relu6": tf.nn.relu6,
     "hard_silu": _hard_silu,
-    "hard_tanh": _hard_tanh,
     "log_sigmoid": lambda x: -tf.nn.softplus(-x),
     "tanh_shrink": lambda x: x - tf.tanh(x),
     "exponential": tf.exp,

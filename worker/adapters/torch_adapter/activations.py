@@ -36,6 +36,15 @@ def _hard_sigmoid(x: Tensor, *, slope: float) -> Tensor:
     return (slope * x + 0.5).clamp(0.0, 1.0)
 
 
+def _softplus(x: Tensor, *, beta: float) -> Tensor:
+    # from the default threshold of 20 on it is the identity, 2e-9 off; from 40 on nothing is lost
+    return F.softplus(x, beta=beta, threshold=40.0)
+
+
+def _hard_tanh(x: Tensor, *, min_value: float, max_value: float) -> Tensor:
+    return F.hardtanh(x, min_value, max_value)
+
+
 def _soft_shrink(x: Tensor, *, threshold: float) -> Tensor:
     return torch.where(x.abs() > threshold, x - threshold * x.sign(), 0.0)
 
@@ -80,6 +89,8 @@ _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "elu": _elu,
     "celu": _celu,
     "hard_sigmoid": _hard_sigmoid,
+    "softplus": _softplus,
+    "hard_tanh": _hard_tanh,
     "soft_shrink": _soft_shrink,
     "hard_shrink": _hard_shrink,
     "threshold": _threshold,
@@ -94,8 +105,6 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "silu": F.silu,
-    # from the default threshold of 20 on it is the identity, 2e-9 off; from 40 on nothing is lost
-    "softplus": partial(F.softplus, threshold=40.0),
     "softsign": F.softsign,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
@@ -105,7 +114,6 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "softmin": lambda x: torch.softmax(-x, dim=-1),
     "relu6": F.relu6,
     "hard_silu": lambda x: x * _hard_sigmoid(x, slope=1 / 6),
-    "hard_tanh": F.hardtanh,
     "log_sigmoid": F.logsigmoid,
     "tanh_shrink": lambda x: x - torch.tanh(x),
     "exponential": torch.exp,
