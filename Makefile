@@ -13,6 +13,7 @@
 # make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
 # make mlflow   send comparisons to a real MLflow server, which is installed for it
 # make debian13 run the demo and the tests in Debian 13 with its Python 3.13; needs root and debootstrap
+# make onnx     write trained models as ONNX, in environments that are made for it
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow debian13 gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow onnx debian13 gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -152,6 +153,10 @@ fuzz: $(VENV)/installed-dev
 # Producer, Redis and workers between network namespaces, one cut off and back, one slow; the suite runs a part of it.
 hosts: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_HOSTS=all $(VENV)/bin/python -m pytest tests/integration/test_hosts.py
+
+# An exporter has packages of its own, which the product installs when one asks for it.
+onnx: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_TEST_ONNX=1 $(VENV)/bin/python -m pytest tests/integration/test_onnx.py
 
 # A server has some 60 packages, which no other test needs, so it has an environment of its own.
 MLFLOW := .venvs/mlflow

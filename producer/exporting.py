@@ -7,10 +7,12 @@ the training predicted.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,7 @@ FORMATS: Mapping[str, str] = {
     "state_dict": ".pt",
     "keras": ".keras",
     "npz": ".npz",
+    "onnx": ".onnx",
 }
 """The formats, and the endings of their files."""
 TOLERANCE = 1e-5
@@ -86,11 +89,16 @@ def export(
     program.write_text(code, encoding="utf-8")
     np.savez(beside, allow_pickle=False, **arrays)
     settings = Settings.from_environment()
-    interpreter = interpreter_of(run.framework, settings, tell)
+    more = _exporter(run) if file.suffix == ".onnx" else ()
+    interpreter = interpreter_of(run.framework, settings, tell, requirements=more)
     apart = _proved(interpreter, program, run, table.rows[row].predictions, outcome.arrays)
     if file == program:
         return Exported(files=(program, beside), apart=apart)
-    _write_checkpoint(run, (program, beside), file, interpreter)
+    with _opened(run, (program, beside), interpreter) as host:
+        if file.suffix == ".onnx":
+            apart = _write_onnx(host, run, file, table.rows[row].predictions, outcome.arrays)
+        else:
+            host.save(file.absolute())
     return Exported(files=(file, program, beside), apart=apart)
 
 
@@ -178,8 +186,9 @@ def _own_units(rows: NDArray[Any], run: Run, load: Load) -> NDArray[Any]:
     return own
 
 
-def _write_checkpoint(run: Run, written: tuple[Path, Path], file: Path, interpreter: Path) -> None:
-    """Have the framework write the model of the program, which is imported from a folder of its own."""
+@contextmanager
+def _opened(run: Run, written: tuple[Path, Path], interpreter: Path) -> Iterator[Hosted]:
+    """Yield the program in a process of its framework, imported from a folder of its own."""
     from likewise.producer.local import environments
     from likewise.producer.local.home import stack_paths
 
@@ -192,4 +201,49 @@ def _write_checkpoint(run: Run, written: tuple[Path, Path], file: Path, interpre
     ):
         program, _ = (shutil.copy(one, folder) for one in written)
         host.open(Path(program), "model", "float32")
-        host.save(file.absolute())
+        yield host
+
+
+def _exporter(run: Run) -> tuple[str, ...]:
+    """Return the packages that write ONNX. Raises UsageError where the framework has none."""
+    from likewise.producer.local.environments import ADAPTERS
+    from likewise.producer.local.packages import exporter_of
+
+    found = exporter_of(run.framework, ADAPTERS)
+    if not found:
+        raise UsageError(f"--format onnx: nothing that writes ONNX is known for {run.framework}")
+    return found
+
+
+def _write_onnx(host: Hosted, run: Run, file: Path, trained: NDArray[Any] | None, load: Load) -> float | None:
+    """Write the model with its preprocessing; return how far what it predicts lies from the training's.
+
+    Raises RunFailedError where that is too far.
+    """
+    dataset = run.dataset
+    before: list[tuple[str, NDArray[Any]]] = []
+    if dataset.scaling is not None:
+        mean, scale = load(dataset.scaling)
+        before += [("subtract", mean), ("divide", scale)]
+    for operation, value in (("subtract", run.job.data.mean), ("divide", run.job.data.scale)):
+        before += [] if value is None else [(operation, np.asarray(value, np.float64))]
+    after: list[tuple[str, NDArray[Any]]] = []
+    if dataset.target_scaling is not None:
+        mean, scale = (np.asarray(one, np.float64) for one in dataset.target_scaling)
+        after = [("multiply", scale), ("add", mean)]
+    names = {
+        "features": dataset.feature_names,
+        "targets": dataset.target_names,
+        "classes": dataset.class_names,
+    }
+    told = {"name": run.job.name, **{key: json.dumps(value) for key, value in names.items() if value}}
+    asked = dataset.predict is not None and trained is not None
+    rows = {"rows": _own_units(load(dataset.predict), run, load)} if dataset.predict and asked else {}
+    found = host.export(dataset.train.x.shape[1:], before, after, told=told, rows=rows)
+    apart = None
+    if trained is not None and "outputs" in found:
+        apart = relative_difference(np.asarray(trained), found["outputs"].reshape(np.shape(trained)))
+        if not apart <= TOLERANCE:
+            raise RunFailedError(f"as ONNX its predictions are {gap(apart)} apart from those of the training")
+    file.write_bytes(found["bytes"].tobytes())
+    return apart

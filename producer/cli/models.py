@@ -95,7 +95,7 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            metavar="program|safetensors|state_dict|keras|npz",
+            metavar="program|safetensors|state_dict|keras|npz|onnx",
             help="How to write it; program if neither this nor an ending says.",
         ),
     ] = None,
@@ -107,14 +107,16 @@ def export(
 
     A plain program is always written, with the weights in an npz file beside it: its model() is trained, its
     prepare() does with new rows what was done with the samples, and its predict() gives outputs in the
-    targets' own units. The other formats are written besides, by the framework itself. What was written is
-    proved by predicting once more what the training predicted.
+    targets' own units. The other formats are written besides, by the framework itself; .onnx takes rows and
+    gives outputs in their own units, too, and its exporter is installed when it is first asked for. What was
+    written is proved by predicting once more what the training predicted.
 
     \b
     Examples:
       likewise export last --side torch -o net.py
       likewise export last --side tensorflow -o digits.keras
       likewise export last --side torch --format safetensors
+      likewise export last --side torch -o net.onnx
     """
     from likewise.producer import experiments, exporting
     from likewise.producer.console import make_console

@@ -104,6 +104,12 @@ def as_tested(environment: WorkerEnvironment, adapters: Path) -> WorkerEnvironme
     return environment
 
 
+def exporter_of(framework: str, adapters: Path) -> tuple[str, ...]:
+    """Return the packages by which a framework writes ONNX; none where its adapter names none."""
+    file = adapters / f"{framework}{ADAPTER_SUFFIX}" / "requirements-onnx.txt"
+    return tuple(_lines(file)) if file.exists() else ()
+
+
 def with_included(requirements: Path) -> list[Path]:
     """Return a requirement file and those it includes with `-r`, or names with `-c` as constraints."""
     included = [

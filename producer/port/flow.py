@@ -135,9 +135,11 @@ def _interpreter(program: Program, settings: Settings, tell: Callable[[str], Non
     return interpreter_of(program.framework, settings, tell)
 
 
-def interpreter_of(framework: str, settings: Settings, tell: Callable[[str], None]) -> Path:
-    """Return the Python of a framework's environment, which is made where it is not there yet."""
-    wanted = WorkerEnvironment(framework=framework)
+def interpreter_of(
+    framework: str, settings: Settings, tell: Callable[[str], None], *, requirements: Sequence[str] = ()
+) -> Path:
+    """Return the Python of a framework's environment, with these packages, which is made if it is missing."""
+    wanted = WorkerEnvironment(framework=framework, requirements=tuple(requirements))
     if settings.environments is not None:
         return environments.ready_made(settings.environments.absolute(), wanted)
     paths = stack_paths(settings.home)

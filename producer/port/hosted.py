@@ -15,6 +15,8 @@ from likewise.producer.port.inputs import name_inputs
 from likewise.shared.errors import RunFailedError
 
 Arrays = dict[str, NDArray[Any]]
+Steps = Sequence[tuple[str, NDArray[Any]]]
+"""What is done with an array, such as `subtract`, and its second operand, in order."""
 
 
 class RecordedCall:
@@ -196,6 +198,18 @@ class Hosted:
     def save(self, file: Path) -> None:
         """Write the weights as a checkpoint, whose kind its ending says."""
         self._ask({"ask": "save", "name": file.name})[1]["bytes"].tofile(file)
+
+    def export(
+        self, shape: Sequence[int], before: Steps, after: Steps, *, told: Mapping[str, str], rows: Arrays
+    ) -> Arrays:
+        """Return the model as the `bytes` of an ONNX file with these steps before and after it.
+
+        Of `rows`, where there are some, also what ONNX Runtime gives for them, as `outputs`.
+        """
+        every = [*before, *after]
+        arrays = {f"step.{place}": array for place, (_, array) in enumerate(every)}
+        question = {"shape": [*shape], "steps": [name for name, _ in every], "before": len(before)}
+        return self._ask({"ask": "export", "told": dict(told), **question}, {**arrays, **rows})[1]
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         """Change a live module's setting; return whether that was possible."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.shared.port.wire import PROGRAM_FAILED, receive, send
 from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError, TrainingPlan
@@ -28,6 +29,7 @@ from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
 from likewise.worker.port.verified import VerifiedFolder
 
+Step = tuple[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], Arrays]
 
 
@@ -73,6 +75,7 @@ class _Host:
             "load": self._load,
             "restore": self._restore,
             "save": self._save,
+            "export": self._export,
             "change": self._change,
             "arrange": self._arrange,
             "feed": self._feed,
@@ -133,6 +136,21 @@ class _Host:
             file = Path(folder) / Path(question["name"]).name
             self.program.save(file)
             return {}, {"bytes": np.fromfile(file, np.uint8)}
+
+    def _export(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        try:
+            from likewise.worker.port import onnx_file
+
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.onnx"
+                self.program.export(file, tuple(question["shape"]))
+                onnx_file.finish(file, _steps(question, arrays), question["told"])
+                found: Arrays = {"bytes": np.fromfile(file, np.uint8)}
+                if "rows" in arrays:
+                    found["outputs"] = onnx_file.outputs_of(file, arrays["rows"])
+                return {}, found
+        except ImportError as error:
+            raise ProgramError(f"the environment {sys.prefix} lacks what writes ONNX: {error}") from error
 
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
         done = self.program.change(question["path"], question["setting"], question["value"])
@@ -202,6 +220,12 @@ class _Host:
             "train_s": train_s,
         }
         return told, arrays
+
+
+def _steps(question: dict[str, Any], arrays: Arrays) -> tuple[list[Step], list[Step]]:
+    """Return what is done with rows before the model, and with its outputs after it."""
+    every = [(name, arrays[f"step.{place}"]) for place, name in enumerate(question["steps"])]
+    return every[: question["before"]], every[question["before"] :]
 
 
 def _named(arrays: Arrays, group: str) -> Arrays:

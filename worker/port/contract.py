@@ -221,6 +221,13 @@ class ImportedProgram(ABC):
     def save(self, file: Path) -> None:
         """Write the weights as a checkpoint, whose kind its ending says. Raises ProgramError."""
 
+    def export(self, file: Path, shape: tuple[int, ...]) -> None:  # noqa: ARG002
+        """Write the model as ONNX by the framework's own exporter; `shape` is that of a sample.
+
+        Raises ProgramError where it cannot, and ImportError where the exporter is not installed.
+        """
+        raise ProgramError("this framework has no exporter to ONNX")
+
     @abstractmethod
     def change(self, path: str, setting: str, value: Any) -> bool:
         """Change a setting of a live module; return whether that is possible."""

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, save
+from likewise.worker.adapters.tensorflow_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, models_of
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
@@ -184,6 +184,9 @@ class KerasProgram(ImportedProgram):
 
     def save(self, file: Path) -> None:
         self._file.guarded(f"writing {file.name}", save, self._given, file)
+
+    def export(self, file: Path, shape: tuple[int, ...]) -> None:
+        self._file.guarded(f"writing {file.name}", export, self._given, file, shape)
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         layer = self._layers.get(path)

@@ -46,6 +46,13 @@ def save(given: Any, file: Path) -> None:
         write_arrays(file, {one.path: np.array(one) for one in model.variables}, more=_OWN)
 
 
+def export(given: Any, file: Path, shape: tuple[int, ...]) -> None:
+    """Write a model as ONNX for any number of samples of a shape."""
+    model = _lone(given)
+    samples = keras.InputSpec(shape=(None, *shape), dtype=model.inputs[0].dtype)
+    model.export(str(file), format="onnx", verbose=False, input_signature=[samples])
+
+
 def _lone(given: Any) -> Any:
     if not isinstance(given, keras.Model):
         raise ProgramError("model() gives several models; a checkpoint is of one")

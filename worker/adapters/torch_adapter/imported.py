@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from likewise.worker.adapters.torch_adapter.imported_files import restore, save
+from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, parts
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
@@ -176,6 +176,9 @@ class TorchProgram(ImportedProgram):
 
     def save(self, file: Path) -> None:
         save(self._model, file)
+
+    def export(self, file: Path, shape: tuple[int, ...]) -> None:
+        export(self._model, file, shape)
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         module = dict(self._model.named_modules()).get(path)

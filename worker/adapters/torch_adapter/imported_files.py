@@ -36,6 +36,22 @@ def save(model: nn.Module, file: Path) -> None:
         write_arrays(file, {name: one.numpy() for name, one in state.items()}, more=_OWN)
 
 
+def export(model: nn.Module, file: Path, shape: tuple[int, ...]) -> None:
+    """Write a model as ONNX for any number of samples of a shape. Raises ProgramError where it cannot."""
+    samples = torch.zeros((2, *shape), dtype=torch.get_default_dtype())
+    any_number = {0: torch.export.Dim("n")}
+    try:
+        program = torch.onnx.export(
+            model.eval(), (samples,), dynamic_shapes=(any_number,), dynamo=True, verbose=False
+        )
+    except torch.onnx.OnnxExporterError as error:
+        told = " ".join(str(error.__cause__ or error).split())
+        raise ProgramError(f"PyTorch cannot write this model as ONNX: {told[:300]}") from error
+    if program is None:
+        raise ProgramError("PyTorch wrote no ONNX")
+    program.save(file)
+
+
 def _state(file: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a checkpoint by name. No code in it runs: it is read with weights_only."""
     if file.suffix not in _OWN:
