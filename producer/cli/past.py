@@ -20,12 +20,14 @@ def history(
 ) -> None:
     """Show the experiments of a name beside each other: what was changed, the verdicts, metrics and times.
 
-    The oldest comes first. likewise show A B C does the same for experiments that are named by their ids.
+    The oldest comes first. On a terminal the final losses are drawn; a page (--report) draws every number.
+    likewise show A B C does the same for experiments that are named by their ids.
 
     \b
     Examples:
       likewise history article
       likewise history 'mnist*' --limit 20 --format md
+      likewise history article --report article.html
     """
     from likewise.producer import experiments
     from likewise.producer.history import history_of, named

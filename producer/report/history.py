@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 
 from likewise.producer import display
 from likewise.producer.display import count, number, printable, setting, sparkline
 from likewise.producer.report.document import Document, Table, Value, titled_parts
+from likewise.producer.report.plot import plotted
 from likewise.producer.verdict.models import Comparison, SideRuns
 from likewise.shared.ledger.records import ExperimentRecord
+
+if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
 
 SCHEMA_VERSION = 1
 _BARS = 24
@@ -160,8 +164,32 @@ class HistoryDocument(Document):
             yield "warm run, s", timed, [one.warm_run_s.get(timed) for one in self.history.past]
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
-        """Yield what a terminal shows, part by part."""
-        return titled_parts(self, console)
+        """Yield what a terminal shows, part by part: the final losses are drawn where somebody looks."""
+        yield from titled_parts(self, console)
+        names = [one.key for one in self.history.past]
+        losses = self._course().get("final loss", {})
+        if console.is_terminal:
+            yield from plotted("final loss", names, losses, columns=console.width)
+
+    def page(self) -> Page:
+        """Return the page with the course of each number."""
+        from likewise.producer.report.history_page import Told, page_of
+
+        told = Told(
+            name=self.history.name,
+            keys=[one.key for one in self.history.past],
+            sentences=self.sentences,
+            tables=[*self.tables()],
+            notes=self.notes,
+        )
+        return page_of(told, self._course())
+
+    def _course(self) -> dict[str, dict[str, list[float | None]]]:
+        """Return each number of each side in every experiment, by its name, then by the side."""
+        found: dict[str, dict[str, list[float | None]]] = {}
+        for name, side, values in self._numbers():
+            found.setdefault(name, {})[side] = values
+        return found
 
     def values(self) -> Iterator[Value]:
         """Yield the verdicts, the settings that changed and every number, each under an experiment's id."""

@@ -333,7 +333,8 @@
     const named = figure.y.names.length > 0;
     if (seen.length) {
       const [x, y] = seen[0].data;
-      row(named ? figure.y.names[Math.round(y)] || "" : `${figure.x.label} ${read(x)}`, "quiet");
+      const across = figure.x.names.length ? figure.x.names[Math.round(x)] || "" : read(x);
+      row(named ? figure.y.names[Math.round(y)] || "" : `${figure.x.label} ${across}`, "quiet");
     }
     for (const one of seen) {
       const series = figure.series[one.seriesIndex];
