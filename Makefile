@@ -14,6 +14,7 @@
 # make mlflow   send comparisons to a real MLflow server, which is installed for it
 # make debian13 run the demo and the tests in Debian 13 with its Python 3.13; needs root and debootstrap
 # make onnx     write trained models as ONNX, in environments that are made for it
+# make site     build the documentation site into .site, strictly
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
@@ -27,7 +28,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow onnx debian13 gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow site onnx debian13 gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -157,6 +158,16 @@ hosts: $(VENV)/installed-dev $(INTERPRETERS)
 # An exporter has packages of its own, which the product installs when one asks for it.
 onnx: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_TEST_ONNX=1 $(VENV)/bin/python -m pytest tests/integration/test_onnx.py
+
+# MkDocs warns of its own future, which is no fault of a page.
+SITE := .venvs/site
+site: $(SITE)/installed
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
+
+$(SITE)/installed: $(PACKAGES) | python
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip --disable-pip-version-check --no-input install -e '.[site]'
+	@touch $@
 
 # A server has some 60 packages, which no other test needs, so it has an environment of its own.
 MLFLOW := .venvs/mlflow

@@ -39,3 +39,13 @@ def test_the_index_has_every_decision_in_order() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
     assert listed == sorted(file.name for file in folder.glob("[0-9]*.md"))
+
+
+def test_the_site_leads_to_every_page() -> None:
+    nav = re.findall(r": ([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = {file.name for file in (ROOT / "docs").glob("*.md")}
+    made = {"index.md", "commands.md", "differences.md", "decisions/README.md", "gallery/README.md"}
+    assert {page for page in nav if not page.startswith("more/")} == pages | made
+    for page in nav:
+        if page.startswith("more/"):
+            assert (ROOT / page.removeprefix("more/")).is_file(), page
