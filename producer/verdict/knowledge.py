@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from likewise.producer.advice.changes import CLIPPINGS, advice, switched
-from likewise.producer.display import number, setting
+from likewise.producer.display import both, number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
 from likewise.producer.wording.gathering import gathered_as_many, what_parts
@@ -117,11 +117,32 @@ def together(group: Sequence[SettingDifference]) -> SettingDifference:
 
 def statement(difference: SettingDifference) -> str:
     """Return such as `loss.reduction is mean in tensorflow and sum in torch`."""
+    path, values = _where_they_part(difference.path, difference.values)
     by_value: dict[str, list[str]] = {}
-    for side, value in difference.values.items():
+    for side, value in values.items():
         by_value.setdefault(setting(value), []).append(side)
     parts = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
-    return f"{difference.path} is {', '.join(parts[:-1])} and {parts[-1]}"
+    if len(parts) == 1:
+        return f"{path} is not the same in {both(list(values))}"
+    return f"{path} is {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _where_they_part(path: str, values: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return a path and its values; of long lists that look alike, those of the first item that differs."""
+    every = list(values.values())
+    shown = [setting(value) for value in every]
+    lists = all(isinstance(value, list | tuple) for value in every)
+    told_apart = all(
+        (one == two) == (said == as_well)
+        for one, said in zip(every, shown, strict=True)
+        for two, as_well in zip(every, shown, strict=True)
+    )
+    if not lists or told_apart:
+        return path, values
+    for place, items in enumerate(zip(*every, strict=False)):
+        if any(item != items[0] for item in items):
+            return _where_they_part(f"{path}.{place}", dict(zip(values, items, strict=True)))
+    return path, values
 
 
 def effect(difference: SettingDifference, setup: Setup) -> str | None:

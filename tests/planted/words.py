@@ -89,7 +89,7 @@ def _fault(word: str, pair: Any) -> WordFault:
     return WordFault(
         word=word,
         document=_document(word, pair.one, {path: _at(pair.other, path)}),
-        setting=f"{path}.type" if path.endswith((".activation", ".schedule")) else path,
+        setting=f"{path}.type" if _is_of_a_type(pair.other, path) else path,
         stage=stage,
         tensor="any" if field in OTHER_SHAPES else tensor,
         arrays=arrays(Job.model_validate(pair.one), pair.shape, word),
@@ -126,6 +126,12 @@ def _document(word: str, one: dict[str, Any], override: dict[str, Any]) -> dict[
         "data": data,
         "overrides": {"torch": override},
     }
+
+
+def _is_of_a_type(document: dict[str, Any], path: str) -> bool:
+    """Return whether a path has a mapping whose type is a setting of its own."""
+    full = Job.model_validate(document).model_dump(mode="json")
+    return path.endswith((".activation", ".schedule")) and isinstance(_at(full, path), dict)
 
 
 def _at(document: dict[str, Any], path: str) -> Any:

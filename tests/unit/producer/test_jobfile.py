@@ -47,6 +47,16 @@ MISTAKES = [
     ("model.layers.out.units=0", "model.layers.0.units = 0: must be 1 or more"),
     ("model.layers.0.unit=4", "model.layers.0.unit = 4: unknown field of dense layer (did you mean units?)"),
     ("model.layers.0.type=dens", 'model.layers.0.type = "dens": unknown layer (did you mean dense?)'),
+    (
+        "model.layers.0.activation=swish",
+        'model.layers.0.activation = "swish": unknown activation (did you mean silu?)',
+    ),
+    (
+        "model.layers.0.activation=rrelu",
+        'model.layers.0.activation = "rrelu": is not taken (it draws a slope for each element of each batch, by '
+        "the framework's own generator, so that no two frameworks train alike; {type: leaky_relu, "
+        "negative_slope: 0.22916666666666666}, the mean of its 1/8 and 1/3, is what it is in evaluation)",
+    ),
     ("model.layers.0=linear", 'model.layers.0 = "linear": unknown layer (did you mean dense?)'),
     ("model.layers.0=dropout", "model.layers.0.rate: is missing (a dropout layer needs it)"),
     ("model.layers=[]", "model.layers = []: must not be empty (for example `layers: [{type: dense, units: 1}]`)"),

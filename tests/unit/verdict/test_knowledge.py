@@ -298,3 +298,17 @@ def test_what_parts_batches_in_parts_from_one_large_batch_is_said(
     )
 
     assert consequence(steps, told) == f"it is not one batch of 32 taken in parts: {expected}"
+
+
+def test_long_lists_that_begin_alike_are_told_apart_by_the_first_item_that_differs() -> None:
+    rows = [[0.123456, -0.654321, 0.5, 0.25] for _ in range(20)]
+    other = [list(row) for row in rows]
+    other[3][2] = 0.75
+    wide = [[*row, 1.0] for row in rows]
+    said = [
+        knowledge.statement(SettingDifference(path="data.x", values={"keras": rows, "torch": each}))
+        for each in (other, wide)
+    ]
+
+    alike = "data.x.{} is [0.123456, -0.654321, 0.5, 0.25] in keras and [0.123456, -0.654321, {}] in torch"
+    assert said == [alike.format(3, "0.75, 0.25"), alike.format(0, "0.5, 0.25, 1.0")]
