@@ -105,7 +105,7 @@ print(json.dumps([caches, writable]))
     assert json.loads(done.stdout) == [[], []]
 
 
-MEGABYTES = {"worker-tf": 1280, "worker-torch": 830, "producer": 380}
+MEGABYTES = {"worker-tf": 1280, "worker-torch": 830, "producer": 330}
 """The most of each image beside its base: most is the framework, NumPy, and of the producer pyarrow."""
 
 
