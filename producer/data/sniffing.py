@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.data.opening import opened
-from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
+from likewise.producer.data.table import (
+    Column,
+    DataTable,
+    NumberFormat,
+    bare_number,
+    is_number,
+    number_format_of,
+)
 from likewise.producer.data.table_file import read_table
 from likewise.producer.data.text_lines import delimiter_of
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
@@ -121,8 +128,16 @@ def _number_settings(table: DataTable, *, semicolons: bool) -> dict[str, Any]:
     groups = {one.thousands for one in formats} - {None, settings.get("decimal", ".")}
     if len(groups) == 1:
         settings["thousands"] = groups.pop()
-    signs = tuple(dict.fromkeys(sign for one in formats for sign in one.unit_signs))
-    return settings | ({"unit_signs": signs} if signs else {})
+    found = dict.fromkeys(sign for one in formats for sign in one.unit_signs)
+    signs = tuple(sorted(found, key=len, reverse=True))  # without its m first, 5 mm would be 5 m
+    return settings | ({"unit_signs": signs} if signs and not _mixes(table, signs) else {})
+
+
+def _mixes(table: DataTable, signs: Sequence[str]) -> bool:
+    """Return whether a column has numbers of several units, which without them would look alike."""
+    texts = [column.words for column in table.columns.values() if column.kind == "text"]
+    mixed = [words for words in texts if number_format_of(words) is None]
+    return any(all(is_number(bare_number(word, signs)) for word in words) for words in mixed)
 
 
 def _stray_words(column: Column) -> set[str]:

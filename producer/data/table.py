@@ -25,6 +25,7 @@ _DATE_FORMATS = ("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%
                  "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
                  "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")  # fmt: skip
 _SIGNS = "$€£¥₹₽₩฿%‰°"
+_WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,' ]*?\s*([^\W\d_]{1,10}[²³]?)")
 _SAMPLED = 1000
 """Words of a column whose formats are tried before all of its words are."""
 
@@ -221,12 +222,17 @@ def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> Nu
     """
     if not words:
         return None
-    signs = tuple(
-        sign
-        for sign in _SIGNS
-        if any(
-            word.startswith((sign, f"-{sign}", f"({sign}")) or word.endswith((sign, f"{sign})"))
-            for word in words
+    unit = _unit(words)
+    signs = (
+        (unit,)
+        if unit
+        else tuple(
+            sign
+            for sign in _SIGNS
+            if any(
+                word.startswith((sign, f"-{sign}", f"({sign}")) or word.endswith((sign, f"{sign})"))
+                for word in words
+            )
         )
     )
     bare = [bare_number(word, signs) for word in words]
@@ -245,6 +251,13 @@ def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> Nu
             if not leading_zero:
                 return one
     return None
+
+
+def _unit(words: Sequence[str]) -> str | None:
+    """Return the unit in letters that stands behind every number of a column: `1.5 kg`, `12cm`."""
+    found = {_WITH_UNIT.fullmatch(word) for word in words}
+    units = {"" if match is None else match[1] for match in found}
+    return units.pop() or None if len(units) == 1 else None
 
 
 def bare_number(word: str, signs: Sequence[str]) -> str:

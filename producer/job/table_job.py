@@ -12,18 +12,17 @@ from math import floor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, DataTable, date_text, possible_formats
+from likewise.producer.data.table import Column, DataTable, date_text
 from likewise.producer.display import count, did_you_mean, printable, short
+from likewise.producer.job.left_out import reason_to_leave
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import CsvData, TableData
 
 MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
-_MOST_CATEGORIES = 50
 _MOST_LABELS = 100
 _TOY_ROWS = 8
 """Of a table of so few rows classes are taken as they are."""
@@ -61,6 +60,8 @@ class TableJob:
 
     text: str
     columns: tuple[ColumnPlan, ...]
+    reading: Mapping[str, object]
+    """How the file is written where that is not as usual: settings of `data`, by name."""
 
 
 _FAR = float(np.finfo(np.float64).max) ** 0.5
@@ -85,7 +86,8 @@ def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJ
         why = f"{gaps} of {table.rows} values are missing, and a target cannot be filled"
         plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
     lines = _Lines(data=data, table=table, goal=goal, plans=plans, target=target)
-    return TableJob(text="\n".join(lines.all(path=path, name=name)) + "\n", columns=tuple(plans))
+    text = "\n".join(lines.all(path=path, name=name)) + "\n"
+    return TableJob(text=text, columns=tuple(plans), reading=_reading(data))
 
 
 def _refuse_far(table: DataTable, path: str) -> None:
@@ -150,7 +152,7 @@ def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
     """Decide what becomes of a column that is not the target."""
     gaps = column.missing
     missing = f"{int(gaps.sum())} of {table.rows} values are missing"
-    reason = _reason_to_leave(column, table, place, missing)
+    reason = reason_to_leave(column, table, place, missing)
     if reason is not None:
         return ColumnPlan(name=column.name, left_out=True, why=reason)
     settings, why = [], []
@@ -170,73 +172,25 @@ def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
     return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))
 
 
-def _reason_to_leave(column: Column, table: DataTable, place: int, missing: str) -> str | None:
-    """Return why a column is left out, and what would take it in; None where it is not."""
-    there = ~column.missing
-    if column.kind in ("empty", "other"):
-        no_value = "gaps: it has no value at all"
-        return no_value if column.kind == "empty" else f"type: it holds {column.words[0]}, which is no value"
-    first = column.cell(int(np.flatnonzero(there)[0]))
-    if _is_constant(column):
-        return f"constant: every value is {short(first)}"
-    if there.sum() < 0.5 * table.rows:
-        return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
-    if column.kind == "text":
-        return _reason_to_leave_text(column, int(there.sum()))
-    if column.kind == "number" and there.all() and _is_index(column.name, column.values, place):
-        return "index: it numbers the rows; take it off this list to train on it"
-    return None
-
-
-def _is_constant(column: Column) -> bool:
-    if column.numbers is None:
-        return len(np.unique(column.places[~column.missing])) == 1
-    return bool(np.nanmin(column.numbers) == np.nanmax(column.numbers))
-
-
-def _reason_to_leave_text(column: Column, rows: int) -> str | None:
-    formats = possible_formats(column.words)
-    if len(formats) > 1:
-        listed = " or ".join(f'"{one}"' for one in formats[:2])
-        return f"date: day and month could be either; to take it in, say date_format: {listed}"
-    if len(column.words) == rows or len(column.words) > _MOST_CATEGORIES:
-        return (
-            f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
-            f"to categories: one_hot makes {len(column.words)} features, ordinal one"
-        )
-    return None
-
-
-_INDEX_WORDS = frozenset(
-    [
-        "id",
-        "index",
-        "idx",
-        "row",
-        "rowid",
-        "rownames",
-        "rowname",
-        "no",
-        "nr",
-        "number",
-        "num",
-        "obs",
-        "unnamed",
-    ]
-)
-
-
-def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
-    """Return whether whole numbers count the rows, in any order, and the name is that of such a column."""
-    if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
-        return False
-    letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
-    named = letters in _INDEX_WORDS or letters.endswith("_id") or name == f"column_{place + 1}"
-    return named and len(np.unique(numbers)) == len(numbers)
-
-
 def _few(words: Sequence[str]) -> str:
     return ", ".join(printable(word) for word in words[:4]) + (", …" if len(words) > 4 else "")
+
+
+_READING = {
+    "header": "the first line holds values, and names no columns",
+    "comment": "lines that begin with it are no rows",
+    "encoding": "it is not UTF-8",
+    "decimal": "the sign before a number's fraction",
+    "thousands": "the sign between groups of three digits",
+    "unit_signs": "signs and units beside numbers that are no part of them",
+    "missing_values": "words among numbers, which stand for a missing value",
+}
+
+
+def _reading(data: TableData) -> dict[str, object]:
+    fields = type(data).model_fields
+    found = {field: getattr(data, field) for field in _READING if field in fields}
+    return {field: value for field, value in found.items() if value != fields[field].default}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,25 +240,8 @@ class _Lines:
 
     def _reading(self) -> Iterator[str]:
         """Yield how the file is written, where that is not as usual."""
-        said = {
-            "header": "the first line holds values, and names no columns",
-            "comment": "lines that begin with it are no rows",
-            "encoding": "it is not UTF-8",
-            "decimal": "the sign before a number's fraction",
-            "thousands": "the sign between groups of three digits",
-            "unit_signs": "signs beside numbers that are no part of them",
-            "missing_values": "words among numbers, which stand for a missing value",
-        }
-        fields = type(self.data).model_fields
-        for field, why in said.items():
-            if field in fields and getattr(self.data, field) != fields[field].default:
-                value = getattr(self.data, field)
-                shown = (
-                    f"[{', '.join(json.dumps(one, ensure_ascii=False) for one in value)}]"
-                    if isinstance(value, tuple)
-                    else json.dumps(value, ensure_ascii=False)
-                )
-                yield _commented(f"  {field}: {shown}", why)
+        for field, value in _reading(self.data).items():
+            yield _commented(f"  {field}: {json.dumps(value, ensure_ascii=False)}", _READING[field])
         if self.goal.class_names:
             names = ", ".join(json.dumps(one, ensure_ascii=False) for one in self.goal.class_names)
             yield _commented(f"  class_names: [{names}]", "in the order of the class numbers")
@@ -377,6 +314,9 @@ def lines_of(job: TableJob) -> Iterator[str]:
     changed = [plan for plan in job.columns if plan.settings and not plan.left_out]
     features = sum(not plan.left_out for plan in job.columns)
     yield f"{count(features, 'column')} to train on, {count(len(left_out), 'column')} left out"
+    for field, value in job.reading.items():
+        shown = json.dumps(value, ensure_ascii=False)
+        yield f"  read      {field}: {printable(shown)}; {_READING[field]}"
     for what, plans in (("left out", left_out), ("changed", changed)):
         for plan in plans:
             made = "".join(f"{key} {value}; " for key, value in plan.settings)
@@ -386,6 +326,7 @@ def lines_of(job: TableJob) -> Iterator[str]:
 def document_of(job: TableJob) -> Mapping[str, object]:
     """Return what becomes of each column, for programs."""
     return {
+        "reading": dict(job.reading),
         "left_out": [{"column": plan.name, "reason": plan.why} for plan in job.columns if plan.left_out],
         "changed": [
             {"column": plan.name, "reason": plan.why, **dict(plan.settings)}

@@ -144,7 +144,7 @@ class _TableSource(_Source):
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     """The sign between a number's groups of three digits: 3,750."""
     unit_signs: Many[str] = ()
-    """Signs that stand before or after numbers and are no part of them, such as "$" or "%"."""
+    """Signs or units that stand before or after numbers and are no part of them, such as "$", "%" or "kg"."""
     standardize_target: bool = False
     """Train on targets of mean 0 and variance 1 over the training samples (regression); losses are of
     those, predictions and metrics are told in the target's own units."""

@@ -19,6 +19,7 @@ import pytest
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.new_file import NewFiles, write_new
 from likewise.producer.job.prepare import PreparedRun, prepare_experiment
+from likewise.producer.job.table_job import TableJob, lines_of
 from likewise.shared.errors import UsageError
 
 Init = Callable[..., tuple[NewFiles, PreparedRun]]
@@ -47,9 +48,13 @@ def numbers(i: int) -> float:
     return round(float(np.sin(7.0 * i)), 3)
 
 
-def left_out(new: NewFiles) -> dict[str, str]:
+def made(new: NewFiles) -> TableJob:
     assert new.table is not None
-    return {plan.name: plan.why for plan in new.table.columns if plan.left_out}
+    return new.table
+
+
+def left_out(new: NewFiles) -> dict[str, str]:
+    return {plan.name: plan.why for plan in made(new).columns if plan.left_out}
 
 
 def test_gaps_and_text_are_taken_in(init: Init) -> None:
@@ -225,3 +230,33 @@ def test_a_table_that_cannot_be_trained_on_is_refused_at_once(init: Init, text: 
         init(text)
 
     assert message in str(refused.value)
+
+
+def test_units_behind_numbers_are_no_part_of_them(init: Init) -> None:
+    text = table(
+        "length", "mass", "y", length=lambda i: f"{i % 7}.5 cm", mass=lambda i: f"{i * i % 11}m", y=numbers
+    )
+    new, run = init(text)
+
+    assert (left_out(new), made(new).reading) == ({}, {"unit_signs": ("cm", "m")})
+    assert run.job.data.categories is None
+
+
+def test_numbers_of_several_units_stay_words(init: Init) -> None:
+    cells = {"mass": lambda i: f"{i % 3} {'kg' if i % 2 else 'g'}", "kilo": lambda i: f"{i % 4}kg"}
+    new, _ = init(table("mass", "kilo", "gram", "y", **cells, gram=lambda i: f"{i % 5}g", y=numbers))
+
+    assert made(new).reading == {}
+    assert {plan.name: plan.settings for plan in made(new).columns}["mass"] == (("categories", "one_hot"),)
+
+
+def test_words_that_stand_for_a_gap_are_told(init: Init) -> None:
+    new, _ = init(table("x", "y", x=lambda i: "unknown" if i == 3 else i * i % 17, y=numbers))
+
+    assert any('read      missing_values: ["unknown"]' in line for line in lines_of(made(new)))
+
+
+def test_numbers_too_large_to_tell_apart_are_an_identifier(init: Init) -> None:
+    new, _ = init(table("key", "x", "y", key=lambda i: 10**22 + i, x=numbers, y=numbers))
+
+    assert left_out(new)["key"].startswith("identifier: its numbers are beyond 9.0072e+15")

@@ -1,0 +1,83 @@
+"""Why a column of a table is left out of the job that is made for it, and what would take it in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.data.table import Column, DataTable, possible_formats
+from likewise.producer.display import short
+
+_MOST_CATEGORIES = 50
+_WHOLE = 2.0**53
+"""The last whole number up to which float64 has each of them."""
+
+
+def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) -> str | None:
+    """Return why a column is left out, and what would take it in; None where it is not."""
+    there = ~column.missing
+    if column.kind in ("empty", "other"):
+        no_value = "gaps: it has no value at all"
+        return no_value if column.kind == "empty" else f"type: it holds {column.words[0]}, which is no value"
+    if (same := _all_the_same(column)) is not None:
+        return same
+    if there.sum() < 0.5 * table.rows:
+        return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
+    if column.kind == "text":
+        return _reason_to_leave_text(column, int(there.sum()))
+    if column.kind == "number" and there.all() and _is_index(column.name, column.values, place):
+        return "index: it numbers the rows; take it off this list to train on it"
+    return None
+
+
+def _all_the_same(column: Column) -> str | None:
+    there = ~column.missing
+    if column.numbers is None:
+        if len(np.unique(column.places[there])) > 1:
+            return None
+    elif np.nanmin(column.numbers) < np.nanmax(column.numbers):
+        return None
+    elif column.kind == "number" and abs(column.values[there][0]) > _WHOLE:
+        return f"identifier: its numbers are beyond {_WHOLE:g}, where float64 does not tell neighbours apart"
+    return f"constant: every value is {short(column.cell(int(np.flatnonzero(there)[0])))}"
+
+
+def _reason_to_leave_text(column: Column, rows: int) -> str | None:
+    formats = possible_formats(column.words)
+    if len(formats) > 1:
+        listed = " or ".join(f'"{one}"' for one in formats[:2])
+        return f"date: day and month could be either; to take it in, say date_format: {listed}"
+    if len(column.words) == rows or len(column.words) > _MOST_CATEGORIES:
+        return (
+            f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
+            f"to categories: one_hot makes {len(column.words)} features, ordinal one"
+        )
+    return None
+
+
+_INDEX_WORDS = frozenset(
+    [
+        "id",
+        "index",
+        "idx",
+        "row",
+        "rowid",
+        "rownames",
+        "rowname",
+        "no",
+        "nr",
+        "number",
+        "num",
+        "obs",
+        "unnamed",
+    ]
+)
+
+
+def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
+    """Return whether whole numbers count the rows, in any order, and the name is that of such a column."""
+    if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
+        return False
+    letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
+    named = letters in _INDEX_WORDS or letters.endswith("_id") or name == f"column_{place + 1}"
+    return named and len(np.unique(numbers)) == len(numbers)
