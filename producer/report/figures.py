@@ -81,7 +81,8 @@ class Series:
     log: bool = False
     """Whether a heat map is shaded by the logarithm."""
     texts: list[list[str]] = field(default_factory=list)
-    """What is written into the cells of a heat map; nothing where there are too many."""
+    """What is written into the cells of a heat map, nothing where there are too many. A line's only row is
+    what a reader sees who points at each of its points, where that is not its y."""
     width: float = THIN
     dash: Dash = ()
     symbol: Symbol | None = None

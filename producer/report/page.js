@@ -282,6 +282,7 @@
       axisLabel: {
         color: colour("ink"), customValues: given.names.map((_, place) => place).filter((place) => place % step === 0),
         formatter: (place) => given.names[place] ?? "",
+        ...(narrow.matches ? { width: (290 * step) / given.names.length, overflow: "truncate" } : {}),
       },
       axisTick: { show: false },
       axisLine: { show: false },
@@ -344,7 +345,8 @@
         continue;
       }
       const ends = series.kind === "whiskers" ? ` (${read(low)} to ${read(high)})` : "";
-      const made = row(`${series.label}: ${read(named ? x : y)}${ends}`, "told");
+      const told = series.texts ? series.texts[0][one.dataIndex] : read(named ? x : y);
+      const made = row(`${series.label}: ${told}${ends}`, "told");
       made.style.setProperty("--colour", colourOf(series));
     }
     return box;

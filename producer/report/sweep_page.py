@@ -1,18 +1,24 @@
-"""The sweep's page: the grid as heat maps of whether the sides agree and of how well each trains."""
+"""The sweep's page: the grid as heat maps of whether the sides agree and of how well each trains.
+
+Of several settings every point is also a line across parallel axes: its settings, then how well each trains.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from likewise.producer.display import both, count, gap, rounded, setting
-from likewise.producer.report.figures import Axis, Figure, Series, Values
+from likewise.producer.display import MISSING, both, count, gap, rounded, setting
+from likewise.producer.report.figures import Axis, Figure, Series, Values, dash, symbol
 from likewise.producer.report.layout import Drawing, Grid, Page, Section, Tone
 from likewise.producer.sweep.table import Point, Sweep
 from likewise.producer.verdict.models import Verdict
 
 _SIGNS = {"agree": "=", "differ": "≠", "inconclusive": "?"}
 _VERDICTS: tuple[Verdict, ...] = ("differ", "inconclusive", "agree")
+_WORDS: dict[Verdict, str] = {"agree": "agree", "differ": "differ", "inconclusive": "open"}
 _MOST_TEXTS = 12
 """The most columns whose cells have room for what they say."""
 
@@ -37,6 +43,7 @@ def page_of(sweep: Sweep, sentences: Sequence[str], table: Grid, foot: Sequence[
         reasons=sentences,
         sections=[
             *([Section("How well each side trains", drawings[1:], "Losses")] if drawings[1:] else []),
+            *([Section("From settings to results", [_parallel(sweep)])] if len(sweep.grid) > 1 else []),
             Section("Every point", [table]),
         ],
         foot=foot,
@@ -104,3 +111,80 @@ def _heat(
 def _order(sweep: Sweep, point: Point) -> list[int]:
     settings: dict[str, Any] = point.settings
     return [[*map(setting, values)].index(setting(settings[path])) for path, values in sweep.grid.items()]
+
+
+def _parallel(sweep: Sweep) -> Drawing:
+    """Return every point as a line from its settings to what each side gave, by its verdict."""
+    across = [_settings_axis(sweep, path) for path in sweep.grid]
+    across += [_result_axis(sweep, side) for side in sweep.frameworks]
+    several = len(sweep.frameworks) > 1
+    series = []
+    for point in sorted(sweep.points, key=lambda one: _order(sweep, one)):
+        drawn = [
+            (float(place), height, text)
+            for place, axis in enumerate(across)
+            for height, text in [axis.of(point)]
+            if height is not None
+        ]
+        word = _WORDS[point.verdict] if several else "point"
+        place = _VERDICTS[::-1].index(point.verdict) if several else 0
+        told = ", ".join(f"{path.split('.')[-1]} {setting(value)}" for path, value in point.settings.items())
+        series.append(
+            Series(
+                kind="line", name=word, label=told, side=place, x=[x for x, _, _ in drawn],
+                y=[y for _, y, _ in drawn], texts=[[text for _, _, text in drawn]], dash=dash(place),
+                symbol=symbol(place), size=4, opacity=0.75,
+            )
+        )  # fmt: skip
+    return Drawing(
+        name="parallel",
+        says="Each point of the grid as a line: from its settings on the left to the median "
+        f"{sweep.measure} of each side on the right. Upwards "
+        f"{both([f'{axis.name} goes from {axis.lowest} to {axis.highest}' for axis in across])}.",
+        figure=Figure(
+            x=Axis(label="", names=[axis.name for axis in across]),
+            y=Axis(label="from the lowest to the highest"),
+            series=sorted(series, key=lambda one: one.side or 0),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ParallelAxis:
+    """It is one of the parallel axes: its name, and how high a point stands on it, with its value."""
+
+    name: str
+    lowest: str
+    highest: str
+    of: Callable[[Point], tuple[float | None, str]]
+
+
+def _settings_axis(sweep: Sweep, path: str) -> _ParallelAxis:
+    """Return the axis of a setting, whose values stand at equal distances in the order of the grid."""
+    values = [*dict.fromkeys(map(setting, sweep.grid[path]))]
+
+    def height(point: Point) -> tuple[float | None, str]:
+        text = setting(point.settings[path])
+        return (values.index(text) / max(1, len(values) - 1), text)
+
+    return _ParallelAxis(
+        name=path.rsplit(".", maxsplit=1)[-1], lowest=values[0], highest=values[-1], of=height
+    )
+
+
+def _result_axis(sweep: Sweep, side: str) -> _ParallelAxis:
+    """Return the axis of a side's medians, by their logarithms where all are above 0."""
+    known = [value for one in sweep.points if (value := one.frameworks[side].median) is not None]
+    log = bool(known) and min(known) > 0
+    scaled = [math.log(value) if log else value for value in known]
+    low, high = min(scaled, default=0.0), max(scaled, default=0.0)
+
+    def height(point: Point) -> tuple[float | None, str]:
+        value = point.frameworks[side].median
+        if value is None:
+            return (None, "failed")
+        at = math.log(value) if log else value
+        return ((at - low) / (high - low) if high > low else 0.5, rounded(value, 3))
+
+    ends = [rounded(end, 3) for end in (min(known), max(known))] if known else [MISSING, MISSING]
+    return _ParallelAxis(name=side, lowest=ends[0], highest=ends[1], of=height)

@@ -9,6 +9,7 @@ import pytest
 
 from likewise.producer.console import make_console
 from likewise.producer.report.document import print_parts
+from likewise.producer.report.layout import Drawing, Page
 from likewise.producer.report.sweep import SweepDocument
 from likewise.producer.sweep.table import Point, SideAtPoint, Sweep, order_of
 from likewise.shared.results.run_result import Failure
@@ -135,3 +136,47 @@ def test_a_point_where_most_seeds_failed_is_not_the_best_for_what_is_left() -> N
     none = SideAtPoint(succeeded=0, seeds=5)
     worse = SEEDS.model_copy(update={"succeeded": 3, "median": 0.5})
     assert sorted([none, left, worse, SEEDS], key=order_of) == [SEEDS, worse, left, none]
+
+
+def page(grid: dict[str, list[Any]]) -> Page:
+    """The page of a sweep whose last point failed in torch and differs."""
+    rates, batches = grid["optimizer.learning_rate"], grid.get("training.batch_size", [None])
+    settings = [
+        {"optimizer.learning_rate": rate} | ({} if batch is None else {"training.batch_size": batch})
+        for rate in rates
+        for batch in batches
+    ]
+    points = [point(one) for one in settings[:-1]]
+    failed = {"tensorflow": SEEDS, "torch": SideAtPoint(succeeded=0, seeds=5)}
+    last = Point(settings=settings[-1], frameworks=failed, verdict="differ", reason="", gap=0.5)
+    sweep = Sweep(
+        experiment_id="9cc3c1e83971c500805f", name="houses", seeds=5, seed_list=range(5), ordered=True,
+        measure="final loss", grid=grid, points=[*points, last], frameworks=("tensorflow", "torch"),
+    )  # fmt: skip
+    return SweepDocument(sweep).page()
+
+
+def drawings(found: Page) -> dict[str, Drawing]:
+    every = [block for section in found.sections for block in section.blocks]
+    return {block.name: block for block in every if isinstance(block, Drawing)}
+
+
+def test_points_of_several_settings_are_lines_across_parallel_axes() -> None:
+    grid = {"optimizer.learning_rate": [0.1, 1.0, 10.0], "training.batch_size": [8, 16]}
+    drawn = drawings(page(grid))["parallel"]
+
+    assert drawn.figure.x.names == ["learning_rate", "batch_size", "tensorflow", "torch"]
+    assert "learning_rate goes from 0.1 to 10" in drawn.says
+    lines = {one.label: one for one in drawn.figure.series}
+    assert len(lines) == 6
+    first, *_, last = sorted(lines.values(), key=lambda one: one.y[:2])
+    assert (first.name, first.y, first.texts[0][1:]) == (
+        "agree",
+        [0.0, 0.0, 0.5, 0.5],
+        ["8", "0.331", "0.331"],
+    )
+    assert (last.name, last.x, last.y) == ("differ", [0.0, 1.0, 2.0], [1.0, 1.0, 0.5]), "torch has no value"
+
+
+def test_of_one_setting_the_heat_map_says_it_all() -> None:
+    assert "parallel" not in drawings(page({"optimizer.learning_rate": [0.1, 1.0]}))
