@@ -13,7 +13,7 @@ The rerun tells how far a side's own numbers move from training to training.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from likewise.producer.runs.submit import FollowUp
@@ -70,6 +70,8 @@ class Judged:
 
 MOST_SEEDS = 3
 """The most seeds of a twin or a rerun; what a job means does not depend on the seed."""
+TOLD_FROM_S = 5.0
+"""A twin or rerun that trains for longer is announced with about how long."""
 BUDGET_S = 120.0
 """A twin or rerun that would train for longer is left out. On a CPU float64 takes about what float32 does."""
 
@@ -196,10 +198,17 @@ def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_K
         if seconds > left_s:
             tell(f"{kind.name} is left out: it would train for about {seconds:,.0f} s more")
             continue
-        wanted.append(kind.follow_up(outcome.record.experiment, outcome.runs))
+        wanted.append(_with_time(kind.follow_up(outcome.record.experiment, outcome.runs), seconds))
         left_s -= seconds
     if wanted:
         yield wanted
+
+
+def _with_time(one: FollowUp, seconds: float) -> FollowUp:
+    """Return the follow-up with an announcement that says about how long it trains, where that is long."""
+    if seconds < TOLD_FROM_S:
+        return one
+    return replace(one, announcement=f"{one.announcement}: about {seconds:,.0f} s of training")
 
 
 def _first_seeds(runs: Sequence[Run]) -> list[Run]:

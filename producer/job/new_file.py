@@ -56,8 +56,7 @@ def write_new(
     made: TableJob | None = None
     if example is not None:
         if not is_example(example):
-            names = [*example_names(), *gallery_names()]
-            raise UsageError(f"--from {printable(example)}: no such example; {did_you_mean(example, names)}")
+            raise UsageError(f"--from {printable(example)}: {_no_example(example)}")
         text = example_path(example).read_text(encoding="utf-8")
         copies = [(data, file.with_name(data.name)) for data in _data_beside(example_path(example))]
     elif csv is not None:
@@ -95,3 +94,10 @@ def _data_beside(example: Path) -> list[Path]:
 
 def _name(csv: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", csv.stem)[:100].strip("-") or "job"
+
+
+def _no_example(given: str) -> str:
+    """Say what is wrong with what is given for an example's name."""
+    if Path(given).is_file():
+        return f"is a file and no example's name; a job for a table: --csv {printable(given)}"
+    return f"no such example; {did_you_mean(given, [*example_names(), *gallery_names()])}"

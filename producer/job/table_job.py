@@ -98,11 +98,12 @@ def _refuse_far(table: DataTable, path: str) -> None:
         far = np.flatnonzero(np.abs(column.values) > _FAR)
         if far.size:
             row = int(far[0])
-            raise UsageError(
-                f"{printable(path)}: {table.row_name(row)}, column {printable(column.name)}: "
-                f"{column.values[row]:g} is too large: its square is beyond float64; give the column in a "
-                "larger unit"
-            )
+            value = column.values[row]
+            wrong = "is too large: its square is beyond float64; give the column in a larger unit"
+            if np.isinf(value):
+                wrong = "is no number to train on; write a number there, or leave it empty"
+            place = f"{printable(path)}: {table.row_name(row)}, column {printable(column.name)}"
+            raise UsageError(f"{place}: {value:g} {wrong}")
 
 
 def _no_target(data: TableData, table: DataTable, path: str, target: str | None) -> str:

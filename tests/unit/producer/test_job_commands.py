@@ -195,6 +195,10 @@ def test_init_writes_a_valid_job_for_a_csv_file(
     ("arguments", "message"),
     [
         (["--from", "hauses"], "--from hauses: no such example; did you mean houses?"),
+        (
+            ["--from", "a.csv"],
+            "--from a.csv: is a file and no example's name; a job for a table: --csv a.csv",
+        ),
         (["--csv", "a.csv"], "--csv needs --target, the column to predict: one of x, y"),
         (["--csv", "a.csv", "--target", "Y"], '--target "Y": a.csv has no such column (did you mean y?)'),
         (["--csv", "b.csv", "--target", "y"], "there is no such file"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from likewise.producer import follow_ups
@@ -201,6 +203,19 @@ def test_the_twin_has_the_first_seeds_and_no_other_precision(samples):
 
 def test_the_cost_is_that_of_the_seeds_it_trains(samples):
     assert follow_ups.cost_s(samples.many_seeds()) == pytest.approx(3 * (0.041 + 0.32))
+
+
+@pytest.mark.parametrize(("least_s", "words"), [(1.0, ": about 1 s of training"), (2.0, "")])
+def test_a_long_twin_is_announced_with_how_long_it_trains(samples, monkeypatch, least_s, words):
+    comparison = samples.many_seeds()
+    monkeypatch.setattr(follow_ups, "TOLD_FROM_S", least_s)
+    outcome = SimpleNamespace(
+        comparison=comparison, record=SimpleNamespace(experiment=comparison.experiment), runs=[]
+    )
+    told = []
+    (twin,) = next(follow_ups.twin_alone(outcome, told.append))
+    assert twin.announcement == "once more in float64, to tell rounding from a real difference" + words
+    assert told == []
 
 
 def compared(samples, *, apart, moved):
