@@ -223,7 +223,8 @@ def _torch(program: Pieces) -> list[str]:
         function("model()", ["return Net()"]),
         *losses,
         *program.classes("optimizer"),
-        _optimizer(program),
+        *(program.classes("schedule") if _steps_by_update(program) else []),
+        _torch_optimizer(program),
         program.data(),
         function(f"tensors({program.given})", _tensors(program)),
         function("train(model, optimizer, *samples)", _loop(program)),
@@ -252,9 +253,8 @@ def _loop(program: Pieces) -> list[str]:
         "batch_loss = loss(model(x), y, weight)" if program.weighted else "batch_loss = loss(model(x), y)",
         *_penalty(program),
         "batch_loss.backward()",
-        program.at("gradient"),
         "optimizer.step()",
-        program.of_model("after_step"),
+        _SCHEDULER if _steps_by_update(program) else "",
         "total, count = total + batch_loss.item() * len(x), count + len(x)",
     ]
     if not program.run.job.training.report_penalty and program.at("penalty"):
@@ -274,11 +274,45 @@ def _loop(program: Pieces) -> list[str]:
     return [
         "dataset = torch.utils.data.TensorDataset(*samples)",
         program.at("batches", "fit"),
-        *program.classes("schedule"),
-        program.at("schedule"),
+        *_scheduled(program),
         "for epoch in range(epochs):",
         indent("\n".join(filter(None, epoch)), "    "),
     ]
+
+
+_SCHEDULER = "scheduler.step()"
+
+
+def _steps_by_update(program: Pieces) -> bool:
+    """Return whether a scheduler steps after each update; it then comes with the optimizer."""
+    return _SCHEDULER in program.at("after_step")
+
+
+def _scheduled(program: Pieces) -> list[str]:
+    """Return the lines of the loop that make a scheduler, or take the optimizer's."""
+    if _steps_by_update(program):
+        return ["optimizer, scheduler = optimizer"]
+    return [*program.classes("schedule"), program.at("schedule")]
+
+
+def _torch_optimizer(program: Pieces) -> str:
+    """Return the function that makes an optimizer, with what Keras's optimizers do themselves around a step.
+
+    That stands in hooks, so that whoever steps has it: the loop, or `likewise port check`.
+    """
+    before, after = program.at("gradient"), program.of_model("after_step").replace(_SCHEDULER, "").strip()
+    if not (before or after or _steps_by_update(program)):
+        return _optimizer(program)
+    body = [program.at("optimizer")]
+    for name, kind, code in (("before_step", "pre", before), ("after_step", "post", after)):
+        if code:
+            body.append(f"\n{function(f'{name}(*_)', [code])}\n")
+            body.append(f"optimizer.register_step_{kind}_hook({name})")
+    if _steps_by_update(program):
+        body += [program.at("schedule"), "return optimizer, scheduler"]
+    else:
+        body.append("return optimizer")
+    return function("optimizer(model)", body)
 
 
 def _given(program: Pieces) -> str:

@@ -89,7 +89,7 @@ def schedule_of(optimizer: torch.optim.Optimizer, schedulers: Sequence[LRSchedul
     rates = []
     for _ in range(STEPS_OF_SCHEDULE if schedulers else 0):
         rates.append(rounded_rate(optimizer.param_groups[0]["lr"]))
-        optimizer.step()
+        optimizer._opt_called = True  # type: ignore[attr-defined]  # or a scheduler would warn that it steps first
         for one in schedulers:
             one.step()
     return rates
