@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.port.channels import Channel, ProgramEndedError
 from likewise.producer.port.inputs import name_inputs
+from likewise.producer.port.shipping import is_of_keras_2
 from likewise.shared.errors import RunFailedError
 
 Arrays = dict[str, NDArray[Any]]
@@ -151,6 +152,7 @@ class Hosted:
         """Import the program, whose model is made from a seed; return what is known of its inputs."""
         named = self._place or str(file)
         question = {"ask": "open", "file": named, "maker": maker, "precision": precision, "seed": seed}
+        question["keras_2"] = is_of_keras_2(file)
         answer, _ = self._ask(question)
         self._takes = answer
         self._own: Mapping[str, str] = {}

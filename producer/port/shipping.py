@@ -61,6 +61,14 @@ def ship(file: Path, folder: Path) -> ShippedProgram:
     return ShippedProgram(files)
 
 
+def is_of_keras_2(file: Path) -> bool:
+    """Return whether a program, or what it imports from beside it, is written in Keras 2."""
+    if not file.is_file():
+        return False
+    codes = (one.read_bytes() for one in imported_files(file.resolve()))
+    return any(word in code for code in codes for word in (b"tf_keras", b"TF_USE_LEGACY_KERAS"))
+
+
 def imported_files(file: Path) -> list[Path]:
     """Return a Python file, then those of its folder that it imports, and those that they import.
 

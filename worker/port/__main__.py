@@ -100,6 +100,8 @@ class _Host:
         return self._asks[str(question["ask"])](question, arrays)
 
     def _open(self, question: dict[str, Any], _: Arrays) -> Answer:
+        if question["keras_2"]:  # it is looked at when TensorFlow is imported
+            os.environ["TF_USE_LEGACY_KERAS"] = "1"
         try:
             module = import_module(f"likewise.worker.adapters.{self._framework}_adapter.imported")
         except ImportError as error:

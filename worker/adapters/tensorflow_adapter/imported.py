@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, models_of
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import keep_precision
@@ -44,7 +44,7 @@ from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 
 def open_program(file: Path, maker: str | None, *, precision: str, seed: int) -> ImportedProgram:
     """Import the user's file and make its model, begun at a seed. Raises ProgramError."""
-    hide_packages("keras", "tensorflow")
+    hide_packages("keras", "tensorflow", "tf_keras")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
     split_groups()
     asked = keep_precision(precision)  # before the user's code makes a layer
@@ -63,7 +63,7 @@ class KerasProgram(ImportedProgram):
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
-        with noting_lines(keras.Layer, self.lines):
+        with noting_lines(keras.layers.Layer, self.lines):
             self._given = file.call("model")
         self._models = models_of(self._given)
         self.known: dict[str, Known] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras, path_of
 from likewise.worker.port.checkpoints import read_arrays, write_arrays
 from likewise.worker.port.contract import ProgramError
 
@@ -24,7 +24,7 @@ def restore(given: Any, file: Path) -> None:
         model.load_weights(file)
         return
     arrays = read_arrays(file, more=_OWN)
-    variables = {one.path: one for one in model.variables if "seed_generator" not in one.path}
+    variables = {path_of(one): one for one in model.variables if "seed_generator" not in path_of(one)}
     missing = [name for name in variables if name not in arrays]
     if missing:
         there = ", ".join(list(arrays)[:5])
@@ -43,7 +43,7 @@ def save(given: Any, file: Path) -> None:
             raise ProgramError(f"{file.name} must end in .weights.h5, as Keras has it")
         model.save_weights(file)
     else:
-        write_arrays(file, {one.path: np.array(one) for one in model.variables}, more=_OWN)
+        write_arrays(file, {path_of(one): np.array(one) for one in model.variables}, more=_OWN)
 
 
 def export(given: Any, file: Path, shape: tuple[int, ...]) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from keras.src import backend
 
-_whole = backend.nn.conv
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2
+
+if not IS_2:  # which has no such functions
+    from keras.src import backend
+
+    _whole = backend.nn.conv
 
 
 def split_groups() -> None:
@@ -15,7 +19,8 @@ def split_groups() -> None:
 
     Keras itself compiles such a convolution, which a hosted program cannot do: its functions run eagerly.
     """
-    backend.nn.conv = _conv
+    if not IS_2:
+        backend.nn.conv = _conv
 
 
 def _conv(inputs: Any, kernel: Any, *arguments: Any, **named: Any) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
 from likewise.worker.port.contract import ProgramError
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, OPS, L, own_variables
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Array, Held, held
 from likewise.worker.port.contract import OWN, as_json
 
-L = keras.layers
-SEPARABLE = (L.SeparableConv1D, L.SeparableConv2D)
+SEPARABLE = () if IS_2 else (L.SeparableConv1D, L.SeparableConv2D)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +60,8 @@ def known(layer: Any) -> Known | None:
         if base in _TABLE and (found := _TABLE[base](layer)) is not None:
             return found
     own = {
-        variable.name: Held(variable=variable)
-        for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+        variable.name.rpartition("/")[2].partition(":")[0]: Held(variable=variable)
+        for variable in own_variables(layer)
         if "float" in str(variable.dtype)
     }
     return Known(kind=OWN, settings={}, weights=own) if own else None
@@ -135,11 +134,12 @@ def _convolution(kind: str) -> Callable[[Any], Known]:
         return Known(
             kind=kind,
             settings=settings,
-            weights=held(layer, kernel="kernel", bias="bias"),
+            weights=held(layer, kernel=named, bias="bias"),
             channels_first=layer.data_format == "channels_first",
             activation=_activation(layer),
         )
 
+    named = "depthwise_kernel" if IS_2 and kind == "depthwise_conv" else "kernel"
     return convolution
 
 
@@ -171,7 +171,7 @@ def _batch_norm(layer: Any) -> Known:
         weights=held(
             layer, gamma="gamma", beta="beta", moving_mean="moving_mean", moving_variance="moving_variance"
         ),
-        channels_first=layer.axis == 1,
+        channels_first=layer.axis in (1, [1]),
     )
 
 
@@ -188,7 +188,7 @@ def _group_norm(layer: Any) -> Known:
         kind="group_norm",
         settings={"groups": layer.groups, "epsilon": layer.epsilon},
         weights=held(layer, gamma="gamma", beta="beta"),
-        channels_first=layer.axis == 1,
+        channels_first=layer.axis in (1, [1]),
     )
 
 
@@ -196,7 +196,7 @@ def _embedding(layer: Any) -> Known:
     return Known(
         kind="embedding",
         settings={"input_dim": layer.input_dim, "output_dim": layer.output_dim},
-        weights=held(layer, embeddings="_embeddings"),
+        weights=held(layer, embeddings="embeddings" if IS_2 else "_embeddings"),
     )
 
 
@@ -324,7 +324,7 @@ def _pointwise_part(layer: Any) -> Known:
 
 def apply_depthwise(layer: Any, inputs: Any) -> Any:
     """Apply a separable convolution's first part."""
-    return keras.ops.depthwise_conv(
+    return OPS.depthwise_conv(
         inputs,
         layer.depthwise_kernel,
         strides=layer.strides,
@@ -336,13 +336,13 @@ def apply_depthwise(layer: Any, inputs: Any) -> Any:
 
 def apply_pointwise(layer: Any, inputs: Any) -> Any:
     """Apply a separable convolution's second part, before its activation."""
-    outputs = keras.ops.conv(inputs, layer.pointwise_kernel, data_format=layer.data_format)
+    outputs = OPS.conv(inputs, layer.pointwise_kernel, data_format=layer.data_format)
     if not layer.use_bias:
         return outputs
     axis = 1 if layer.data_format == "channels_first" else -1
     shape = [1] * (layer.rank + 2)
     shape[axis] = layer.filters
-    return outputs + keras.ops.reshape(layer.bias, shape)
+    return outputs + OPS.reshape(layer.bias, shape)
 
 
 def _named_activation(layer: Any) -> Known:
@@ -367,7 +367,7 @@ _TABLE: Mapping[type, Callable[[Any], Known | None]] = {
     **dict.fromkeys((L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D), _pool("average_pool")),
     **dict.fromkeys((L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D), _plainly("dropout", rate="rate")),
     L.ReLU: _relu,
-    L.LeakyReLU: _plainly("leaky_relu", negative_slope="negative_slope"),
+    L.LeakyReLU: _plainly("leaky_relu", negative_slope="alpha" if IS_2 else "negative_slope"),
     L.ELU: _plainly("elu", alpha="alpha"),
     L.Softmax: _plainly("softmax", axis="axis"),
     **dict.fromkeys((L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), _zero_padding),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import keras
 import tensorflow  # noqa: F401 -- its keras has names of the same functions
 
-_SETTERS = (keras.config.set_floatx, keras.config.set_dtype_policy)
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import SETTERS, keras
+
 _asked: list[str] = []
 
 
@@ -17,7 +17,7 @@ def keep_precision(precision: str) -> list[str]:
 
     What sets a float type or a policy for all layers does nothing but note it.
     """
-    for setter in _SETTERS:
+    for setter in SETTERS:
         setter(precision)
         _replace(setter)
     _asked.clear()
@@ -31,7 +31,7 @@ def _note(value: Any) -> None:
 def _replace(setter: Any) -> None:
     """Put the note in place of a function in each of Keras's modules that has it."""
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] != "keras":
+        if name.partition(".")[0] not in ("keras", keras.__name__):
             continue
         for own, value in list(vars(module).items()):
             if value is setter:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from keras.src import backend
 
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, RANDOM, keras
 from likewise.worker.port.randomness import DROPOUT, NORMAL, UNIFORM, UNPAIRED, Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -26,10 +25,13 @@ _SELU = -1.7580993408473766
 @contextmanager
 def drawing_from(randomness: Randomness) -> Iterator[None]:
     """While it is entered, the program's random numbers are those of a `Randomness`."""
+    of_keras = {
+        "dropout": _dropout(randomness),
+        f"{_BEGIN}uniform": _uniform(randomness, "uniform"),
+        f"{_BEGIN}normal": _normal(randomness, "normal"),
+    }
     replaced: Mapping[tuple[Any, str], Callable[..., Any]] = {
-        (backend.random, "dropout"): _dropout(randomness),
-        (backend.random, "uniform"): _uniform(randomness, "uniform"),
-        (backend.random, "normal"): _normal(randomness, "normal"),
+        **{(RANDOM, name): _of_method(one) if IS_2 else one for name, one in of_keras.items()},
         (keras.layers.AlphaDropout, "call"): _alpha_dropout(randomness),
         (tf.nn, "dropout"): _dropout(randomness),
         (tf.random, "uniform"): _uniform(randomness, "uniform"),
@@ -37,7 +39,7 @@ def drawing_from(randomness: Randomness) -> Iterator[None]:
         **{
             (owner, name): _unpaired(randomness, name, getattr(owner, name))
             for owner, names in (
-                (backend.random, _UNPAIRED_IN_KERAS),
+                (RANDOM, _UNPAIRED_IN_KERAS),
                 (tf.random, _UNPAIRED_IN_TENSORFLOW),
             )
             for name in names
@@ -53,10 +55,17 @@ def drawing_from(randomness: Randomness) -> Iterator[None]:
             setattr(owner, name, function)
 
 
+_BEGIN = "random_" if IS_2 else ""
 _UNPAIRED_IN_KERAS = (
-    *("truncated_normal", "randint", "categorical", "shuffle", "gamma", "binomial", "beta"),
+    "truncated_normal",
+    *(() if IS_2 else ("randint", "categorical", "shuffle", "gamma", "binomial", "beta")),
 )
 _UNPAIRED_IN_TENSORFLOW = ("truncated_normal", "categorical", "shuffle", "gamma", "poisson")
+
+
+def _of_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function as the method of a generator, which has nothing to say here."""
+    return lambda _, *arguments, **named: function(*arguments, **named)
 
 
 def _noise(values: Any, given: Sequence[Any] | None) -> list[int]:
@@ -93,7 +102,7 @@ def _dropout(randomness: Randomness) -> Callable[..., Any]:
 
 
 def _alpha_dropout(randomness: Randomness) -> Callable[..., Any]:
-    def call(layer: Any, inputs: Any, training: bool = False) -> Any:
+    def call(layer: Any, inputs: Any, training: bool | None = False) -> Any:
         if not training or layer.rate == 0:
             return inputs
         found = _kept(randomness, inputs, layer.rate, _noise(inputs, layer.noise_shape), "alpha_dropout")
@@ -109,8 +118,8 @@ def _alpha_dropout(randomness: Randomness) -> Callable[..., Any]:
 def _uniform(randomness: Randomness, name: str) -> Callable[..., Any]:
     def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, **_: Any) -> Any:
         site = randomness.site(UNIFORM, name, np.array(shape).tolist(), line=users_line())
-        low = 0.0 if minval is None else minval
-        return tf.cast(low + randomness.numbers(site) * (maxval - low), dtype or keras.config.floatx())
+        low, high = 0.0 if minval is None else minval, 1.0 if maxval is None else maxval
+        return tf.cast(low + randomness.numbers(site) * (high - low), dtype or keras.backend.floatx())
 
     return uniform
 
@@ -118,7 +127,7 @@ def _uniform(randomness: Randomness, name: str) -> Callable[..., Any]:
 def _normal(randomness: Randomness, name: str) -> Callable[..., Any]:
     def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, **_: Any) -> Any:
         site = randomness.site(NORMAL, name, np.array(shape).tolist(), line=users_line())
-        chosen = dtype or keras.config.floatx()
+        chosen = dtype or keras.backend.floatx()
         return tf.cast(mean, chosen) + tf.cast(randomness.numbers(site), chosen) * tf.cast(stddev, chosen)
 
     return normal

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.ops.operation import Operation
 from numpy.typing import NDArray
 
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import CALLED, IS_2, OPS, children
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     Known,
     apply_depthwise,
@@ -59,7 +58,7 @@ class Recorder:
                 return self._known_call(path, layer, original, arguments, named)
             if path is not None:
                 return self._separable_call(path, layer, arguments[0])
-            if next(_children(layer), None) is not None:
+            if children(layer):
                 return original(layer, *arguments, **named)
             self._inside += 1
             try:
@@ -67,7 +66,7 @@ class Recorder:
             finally:
                 self._inside -= 1
             line = users_line() or self._lines.get(id(layer))
-            self._saw(_snake(type(layer).__name__), line, output)
+            self._saw(_kind(layer), line, output)
             return output
 
         return call
@@ -77,17 +76,16 @@ class Recorder:
         """Record the functions of `keras.ops`, which do not go through a layer when they are called
         eagerly.
         """
-        names = [
-            name for name, one in vars(keras.ops).items() if isinstance(one, FunctionType) and name[0] != "_"
-        ]
-        originals = {name: getattr(keras.ops, name) for name in names}
+        of_keras = {} if OPS is None else vars(OPS)
+        names = [name for name, one in of_keras.items() if isinstance(one, FunctionType) and name[0] != "_"]
+        originals = {name: getattr(OPS, name) for name in names}
         for name, original in originals.items():
-            setattr(keras.ops, name, self._watched(name, original))
+            setattr(OPS, name, self._watched(name, original))
         try:
             yield
         finally:
             for name, original in originals.items():
-                setattr(keras.ops, name, original)
+                setattr(OPS, name, original)
 
     def _watched(self, name: str, original: Any) -> Any:
         def function(*arguments: Any, **named: Any) -> Any:
@@ -186,6 +184,12 @@ class Recorder:
         )
 
 
+def _kind(layer: Any) -> str:
+    """Return what a layer does: its class, or the function of TensorFlow that Keras 2 has made one of."""
+    function = getattr(layer, "symbol", None) if IS_2 else None
+    return _snake(type(layer).__name__) if function is None else function.rpartition(".")[2]
+
+
 def _snake(name: str) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
@@ -193,7 +197,7 @@ def _snake(name: str) -> str:
 @contextmanager
 def patched(wrapper: Any) -> Iterator[None]:
     """Wrap the calls of all layers and operations."""
-    originals = [(owner, owner.__call__) for owner in (Operation, keras.Layer)]
+    originals = [(owner, owner.__call__) for owner in CALLED]
     for owner, original in originals:
         owner.__call__ = wrapper(original)
     try:
@@ -203,14 +207,9 @@ def patched(wrapper: Any) -> Iterator[None]:
             owner.__call__ = original
 
 
-def _children(layer: Any) -> Iterator[Any]:
-    if isinstance(layer, keras.Model) or hasattr(layer, "_layers"):
-        yield from layer._flatten_layers(include_self=False, recursive=False)
-
-
 def walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield the layers by path; a known one is not looked into."""
-    for child in _children(layer):
+    for child in children(layer):
         path = f"{prefix}{child.name}"
         yield path, child
         found = parts(child) if child.built else {}

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, keras
 from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays, as_json, rounded_rate
 
 _NUMBERS = (
@@ -17,9 +17,11 @@ _NUMBERS = (
 )
 
 
-def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+def settings_of(optimizer: Any) -> dict[str, Any]:
     """Return an optimizer's type and numbers, and whether it steps by a rule of the user's."""
-    stock: Any = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("keras."))
+    stock: Any = next(
+        one for one in type(optimizer).__mro__ if one.__module__.startswith(("keras.", "tf_keras."))
+    )
     own = type(optimizer).update_step is not stock.update_step
     found: dict[str, Any] = {"type": stock.__name__.lower(), **({"own_rule": True} if own else {})}
     for name in _NUMBERS:
@@ -34,9 +36,7 @@ def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     return found
 
 
-def of_weights(
-    optimizer: keras.optimizers.Optimizer, named: Iterable[tuple[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def of_weights(optimizer: Any, named: Iterable[tuple[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the decay of each weight, where some are excluded from it."""
     if not optimizer.weight_decay:
         return {}
@@ -74,21 +74,39 @@ class Steps:
     def watching(self) -> Iterator[None]:
         """Watch the steps of all optimizers while it is entered."""
         owner = keras.optimizers.Optimizer
-        original = owner._backend_update_step  # once gradients are clipped and weights decayed
+        name = "_internal_apply_gradients" if IS_2 else "_backend_update_step"
+        original = getattr(owner, name)  # once gradients are clipped and weights decayed
 
         def update(optimizer: Any, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
-            gradients = list(grads)
-            if self._common:  # one gradient for each row of an embedding
-                gradients = [tf.convert_to_tensor(one) for one in gradients]
-            if self._rests:
-                return None
-            self.rates.append(rounded_rate(learning_rate))
-            if self.keeps:
-                self.applied.append(self._by_name(gradients, list(trainable_variables)))
-            return original(optimizer, gradients, trainable_variables, learning_rate)
+            gradients = self._seen(list(grads), list(trainable_variables), learning_rate)
+            return gradients and original(optimizer, gradients, trainable_variables, learning_rate)
 
-        owner._backend_update_step = update
+        def update_2(optimizer: Any, grads_and_vars: Any) -> Any:
+            grads, variables = zip(*grads_and_vars, strict=True)
+            gradients = self._seen(list(grads), list(variables), _rate_now(optimizer))
+            if gradients is None:
+                return optimizer.iterations
+            return original(optimizer, list(zip(gradients, variables, strict=True)))
+
+        setattr(owner, name, update_2 if IS_2 else update)
         try:
             yield
         finally:
-            owner._backend_update_step = original
+            setattr(owner, name, original)
+
+    def _seen(self, gradients: list[Any], variables: list[Any], rate: Any) -> list[Any] | None:
+        """Take in the gradients of a step, and return those that it is to go by; None where it rests."""
+        if self._common:  # one gradient for each row of an embedding
+            gradients = [tf.convert_to_tensor(one) for one in gradients]
+        if self._rests:
+            return None
+        self.rates.append(rounded_rate(rate))
+        if self.keeps:
+            self.applied.append(self._by_name(gradients, variables))
+        return gradients
+
+
+def _rate_now(optimizer: Any) -> Any:
+    """Return the learning rate of an optimizer of Keras 2 at its next step."""
+    rate = optimizer._learning_rate
+    return rate(optimizer.iterations) if callable(rate) else rate
