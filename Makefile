@@ -5,6 +5,7 @@
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
 # make programs prove what `likewise code` prints of 100 drawn jobs, rung by rung; DRAWN=100
+# make keras-2  check programs of Keras 2, in an environment of its own, against PyTorch
 # make ports    find every fault that is planted in a port
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
 # make kills    kill workers on a full queue 500 times, and write what came of it into docs/faults.md; KILLS=500
@@ -28,7 +29,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs ports faults kills protections fuzz hosts mlflow site onnx debian13 gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs keras-2 ports faults kills protections fuzz hosts mlflow site onnx debian13 gpu gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -48,7 +49,7 @@ FRAMEWORKS := $(patsubst worker/adapters/%_adapter,%,$(wildcard worker/adapters/
 INTERPRETERS := .venvs/interpreters.sh
 
 help:
-	@sed -n 's/^# \(make [a-z]* .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make [a-z0-9-]* .*\)/\1/p' Makefile
 
 demo: $(VENV)/installed
 	$(VENV)/bin/likewise compare article
@@ -122,6 +123,15 @@ advice: $(VENV)/installed-dev $(INTERPRETERS)
 DRAWN ?= 100
 programs: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_DRAWN_PROGRAMS=$(DRAWN) $(VENV)/bin/python -m pytest tests/ports/test_code.py
+
+# tf_keras beside the TensorFlow that it is of, in an environment of the user's as `port check` takes it.
+KERAS_2 := .venvs/keras-2
+keras-2: $(VENV)/installed-dev $(INTERPRETERS)
+	test -e $(KERAS_2)/installed || { $(PYTHON) -m venv --clear $(KERAS_2) \
+	&& $(KERAS_2)/bin/python -m pip --disable-pip-version-check --no-input install --quiet tensorflow-cpu~=2.21.0 \
+	tf_keras~=2.21.0 && touch $(KERAS_2)/installed; }
+	. $(INTERPRETERS); LIKEWISE_TEST_PYTHON_KERAS_2=$(CURDIR)/$(KERAS_2)/bin/python \
+	$(VENV)/bin/python -m pytest tests/ports/test_keras_2.py
 
 # Every fault planted in a port; the suite runs a part of them.
 ports: $(VENV)/installed-dev $(INTERPRETERS)

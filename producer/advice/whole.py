@@ -223,7 +223,6 @@ def _torch(program: Pieces) -> list[str]:
         function("model()", ["return Net()"]),
         *losses,
         *program.classes("optimizer"),
-        *(program.classes("schedule") if _steps_by_update(program) else []),
         _torch_optimizer(program),
         program.data(),
         function(f"tensors({program.given})", _tensors(program)),
@@ -254,7 +253,7 @@ def _loop(program: Pieces) -> list[str]:
         *_penalty(program),
         "batch_loss.backward()",
         "optimizer.step()",
-        _SCHEDULER if _steps_by_update(program) else "",
+        _SCHEDULER if _SCHEDULER in program.at("after_step") else "",
         "total, count = total + batch_loss.item() * len(x), count + len(x)",
     ]
     if not program.run.job.training.report_penalty and program.at("penalty"):
@@ -274,7 +273,8 @@ def _loop(program: Pieces) -> list[str]:
     return [
         "dataset = torch.utils.data.TensorDataset(*samples)",
         program.at("batches", "fit"),
-        *_scheduled(program),
+        *program.classes("schedule"),
+        program.at("schedule"),
         "for epoch in range(epochs):",
         indent("\n".join(filter(None, epoch)), "    "),
     ]
@@ -283,36 +283,20 @@ def _loop(program: Pieces) -> list[str]:
 _SCHEDULER = "scheduler.step()"
 
 
-def _steps_by_update(program: Pieces) -> bool:
-    """Return whether a scheduler steps after each update; it then comes with the optimizer."""
-    return _SCHEDULER in program.at("after_step")
-
-
-def _scheduled(program: Pieces) -> list[str]:
-    """Return the lines of the loop that make a scheduler, or take the optimizer's."""
-    if _steps_by_update(program):
-        return ["optimizer, scheduler = optimizer"]
-    return [*program.classes("schedule"), program.at("schedule")]
-
-
 def _torch_optimizer(program: Pieces) -> str:
     """Return the function that makes an optimizer, with what Keras's optimizers do themselves around a step.
 
     That stands in hooks, so that whoever steps has it: the loop, or `likewise port check`.
     """
     before, after = program.at("gradient"), program.of_model("after_step").replace(_SCHEDULER, "").strip()
-    if not (before or after or _steps_by_update(program)):
+    if not (before or after):
         return _optimizer(program)
     body = [program.at("optimizer")]
     for name, kind, code in (("before_step", "pre", before), ("after_step", "post", after)):
         if code:
             body.append(f"\n{function(f'{name}(*_)', [code])}\n")
             body.append(f"optimizer.register_step_{kind}_hook({name})")
-    if _steps_by_update(program):
-        body += [program.at("schedule"), "return optimizer, scheduler"]
-    else:
-        body.append("return optimizer")
-    return function("optimizer(model)", body)
+    return function("optimizer(model)", [*body, "return optimizer"])
 
 
 def _given(program: Pieces) -> str:

@@ -57,7 +57,10 @@ def prove(run: PreparedRun, hosts: tuple[Hosted, Hosted], folder: Path) -> None:
         host.open(file, None, "float64")
     job, train = run.job, run.data.train
     x = (np.asarray(train.x[:ROWS], np.float64) - (job.data.mean or 0.0)) / (job.data.scale or 1.0)
-    batch = Batch({"x": x}, train.y[:ROWS])
+    y = train.y[:ROWS]
+    if len(job.losses) > 1:
+        pytest.skip("port check takes the targets of one loss alone")
+    batch = Batch({"x": x}, y if job.only_loss.task == "multiclass" else y.astype(np.float64))
     found = climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
     rungs = {rung.name: (rung.status, rung.text) for rung in found.rungs}
     failed = {name: told for name, told in rungs.items() if told[0] == "fails"}

@@ -22,6 +22,7 @@ FUNCTIONS = ("model", "loss", "optimizer", "step", "data", "evaluate")
 """What a side's file may define; only `model` must be there."""
 _hidden = {"numpy"}
 _PACKAGES = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+_FOLDERS = ("site-packages", "dist-packages")
 _STDLIB = Path(sysconfig.get_path("stdlib")).resolve()
 _OURS = Path(__file__).resolve().parents[1]
 
@@ -159,6 +160,9 @@ def is_users(filename: str) -> bool:
     for packages in _PACKAGES:
         if path.is_relative_to(packages):
             return path.relative_to(packages).parts[0] not in _hidden
+    for folder in _FOLDERS:  # another environment's, on which this one is built
+        if folder in path.parts[:-1]:
+            return path.parts[path.parts.index(folder) + 1] not in _hidden
     return not path.is_relative_to(_STDLIB)
 
 

@@ -27,7 +27,7 @@ from likewise.worker.adapters.torch_adapter.imported_updates import (
     settings_of,
     unwrapped,
 )
-from likewise.worker.adapters.torch_adapter.imported_weights import Held, Known
+from likewise.worker.adapters.torch_adapter.imported_weights import Buffers, Held, Known
 from likewise.worker.port.contract import (
     OUTPUTS,
     OWN,
@@ -71,6 +71,7 @@ class TorchProgram(ImportedProgram):
 
     def _look(self) -> None:
         """List the modules that are known."""
+        self._buffers = Buffers(self._model)
         self._known: dict[str, Known] = {}
         self._owners: dict[str, str] = {}
         inside: list[str] = []
@@ -164,6 +165,7 @@ class TorchProgram(ImportedProgram):
                 yield f"{path}.{name}", held
 
     def weights(self) -> Arrays:
+        self._buffers.settle()
         return {name: held.read() for name, held in self._held()}
 
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
@@ -289,8 +291,7 @@ class TorchProgram(ImportedProgram):
         return value.reshape(())
 
     def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
-        self._model.eval()
-        self._model.zero_grad(set_to_none=True)
+        self._model.eval().zero_grad(set_to_none=True)
         _, outputs = self._run(inputs, force, self._randomness(drops=False))
         total = sum((output * self._tensor(cotangents[name])).sum() for name, output in outputs.items())
         if isinstance(total, torch.Tensor) and total.requires_grad:
@@ -357,6 +358,7 @@ class TorchProgram(ImportedProgram):
         try:
             yield
         finally:
+            self._buffers.settle()
             with torch.no_grad():
                 for name, tensor in state.items():
                     tensor.copy_(kept[name])

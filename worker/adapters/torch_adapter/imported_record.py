@@ -16,7 +16,7 @@ from likewise.worker.adapters.torch_adapter.imported_attention import slowly, wa
 from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.adapters.torch_adapter.imported_weights import Known
-from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
+from likewise.worker.port.contract import OWN, Call, Forced, Forward, ProgramError, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -97,6 +97,11 @@ class Recorder:
             self._inside += 1
             self._randomness.path = path
             first = arguments[0]
+            if isinstance(first, nn.utils.rnn.PackedSequence):
+                raise ProgramError(
+                    f"{path} is given a packed sequence, which cannot be looked into; for the check, give it "
+                    "the padded one"
+                )
             forced = self._force.get(path)
             with torch._C.DisableTorchFunction():  # what is done here is not the program's
                 self._versions.append(version_of(first))

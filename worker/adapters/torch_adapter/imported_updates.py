@@ -43,7 +43,8 @@ def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Return an optimizer's type and numbers, by Keras's names; and whether its rule is the user's own."""
     stock: Any = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("torch."))
     name = stock.__name__
-    own = type(optimizer).step.__qualname__ != stock.step.__qualname__
+    hooks = [*optimizer._optimizer_step_pre_hooks, *optimizer._optimizer_step_post_hooks]
+    own = type(optimizer).step.__qualname__ != stock.step.__qualname__ or bool(hooks)
     found: dict[str, Any] = {"type": _OPTIMIZERS.get(name, name), **({"own_rule": True} if own else {})}
     first = optimizer.param_groups[0]
     for own, common in _NUMBERS.items():
@@ -89,7 +90,7 @@ def schedule_of(optimizer: torch.optim.Optimizer, schedulers: Sequence[LRSchedul
     rates = []
     for _ in range(STEPS_OF_SCHEDULE if schedulers else 0):
         rates.append(rounded_rate(optimizer.param_groups[0]["lr"]))
-        optimizer._opt_called = True  # type: ignore[attr-defined]  # or a scheduler would warn that it steps first
+        optimizer._opt_called = True  # or a scheduler would warn that it steps first
         for one in schedulers:
             one.step()
     return rates

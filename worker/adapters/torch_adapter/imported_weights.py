@@ -138,3 +138,23 @@ def _array(tensor: torch.Tensor) -> Array:
 
 def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(np.array(array, order="C"), dtype=like.dtype, device=like.device)
+
+
+class Buffers:
+    """The buffers of a model, each the tensor that it was at first, though the program may make new ones."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._held = [
+            (module, name, tensor)
+            for module in model.modules()
+            for name, tensor in module._buffers.items()
+            if tensor is not None
+        ]
+
+    def settle(self) -> None:
+        """Lay what a program has put in the place of a buffer into that buffer, and put it back."""
+        for module, name, tensor in self._held:
+            now = module._buffers.get(name)
+            if now is not None and now is not tensor and now.shape == tensor.shape:
+                tensor.data.copy_(now)
+                module._buffers[name] = tensor
