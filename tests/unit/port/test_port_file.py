@@ -49,7 +49,10 @@ def test_a_port_file_names_sides_by_label(folder: Path) -> None:
     [
         ("sides: {a: {program: k.py}}", "sides: a port has two sides"),
         ("sides: {a: {program: k.py}, b: {program: missing.py}}", "sides.b.program"),
-        ("sides: {a: {program: k.py}, b: {program: none.py}}", "imports none of keras, tensorflow, torch"),
+        (
+            "sides: {a: {program: k.py}, b: {program: none.py}}",
+            "imports none of keras, tensorflow, tf_keras, torch",
+        ),
         ("sides: {a: {program: k.py}, b: {program: t.py, environment: nowhere}}", "has no bin/python"),
         ("sides: {a: {program: k.py}, b: {program: t.py}}\ndata: {type: npz, path: no.npz}", "data.path"),
         ("model: {layers: []}\nsides: {}", "likewise compare takes it"),
