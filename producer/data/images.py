@@ -105,7 +105,14 @@ def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
     """Return one image, (height, width, channels). Raises OSError, ValueError."""
     from PIL import Image, ImageOps
 
-    with Image.open(file) as stored:
+    try:
+        opened = Image.open(file)
+    except Image.DecompressionBombError as error:  # Pillow's own bound, which is no OSError
+        raise ValueError(f"has more pixels than {MOST_PIXELS:,}") from error
+    with opened as stored:
+        frames = getattr(stored, "n_frames", 1)
+        if frames > 1:
+            raise ValueError(f"holds {frames} pictures one after another; save the one that is meant")
         if stored.width * stored.height > MOST_PIXELS:
             raise ValueError(f"has {stored.width} × {stored.height} pixels, and at most {MOST_PIXELS:,}")
         if stored.mode.startswith(("I", "F")):

@@ -100,7 +100,9 @@ def test_a_side_may_override_how_images_are_read(prepare: Prepare) -> None:
 
 
 @pytest.mark.usefixtures("pictures")
-def test_what_is_no_image_is_told_by_its_name(prepare: Prepare, refusal: Refusal, tmp_path: Path) -> None:
+def test_what_is_no_image_is_told_by_its_name(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(**changes: Any) -> str:
         return refusal(prepare, data=section(**changes), loss="categorical_crossentropy", model=LAYERS)
 
@@ -117,6 +119,14 @@ def test_what_is_no_image_is_told_by_its_name(prepare: Prepare, refusal: Refusal
     Image.fromarray(np.full((9, 9), 60_000, np.uint16)).save(deep)
     assert "dog/e.png: holds numbers of more than 8 bits" in refused()
     deep.unlink()
+    moving = tmp_path / "pets" / "dog" / "e.gif"
+    frames = [Image.fromarray(np.full((9, 9), shade, np.uint8)) for shade in (0, 100, 200)]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    assert "dog/e.gif: holds 3 pictures one after another; save the one that is meant" in refused()
+    moving.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        assert "cat/a.png: has more pixels than 64,000,000" in refused()
     (tmp_path / "pets" / "empty").mkdir()
     assert refused() == "pets/empty: holds no image; take the folder out, or fill it"
     (tmp_path / "one" / "alone").mkdir(parents=True)
