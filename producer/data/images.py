@@ -110,7 +110,8 @@ def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
     except Image.DecompressionBombError as error:  # Pillow's own bound, which is no OSError
         raise ValueError(f"has more pixels than {MOST_PIXELS:,}") from error
     with opened as stored:
-        frames = getattr(stored, "n_frames", 1)
+        # a camera's JPEG may hold its preview besides, which Pillow calls MPO
+        frames = 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)
         if frames > 1:
             raise ValueError(f"holds {frames} pictures one after another; save the one that is meant")
         if stored.width * stored.height > MOST_PIXELS:

@@ -124,9 +124,14 @@ def test_what_is_no_image_is_told_by_its_name(
     frames[0].save(moving, save_all=True, append_images=frames[1:])
     assert "dog/e.gif: holds 3 pictures one after another; save the one that is meant" in refused()
     moving.unlink()
+    with_preview = tmp_path / "pets" / "dog" / "e.jpg"
+    frames[0].save(with_preview, format="MPO", save_all=True, append_images=frames[1:])
     with monkeypatch.context() as patched:
         patched.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-        assert "cat/a.png: has more pixels than 64,000,000" in refused()
+        message = refused()
+    assert "cat/a.png: has more pixels than 64,000,000" in message
+    assert "dog/e.jpg" not in message
+    with_preview.unlink()
     (tmp_path / "pets" / "empty").mkdir()
     assert refused() == "pets/empty: holds no image; take the folder out, or fill it"
     (tmp_path / "one" / "alone").mkdir(parents=True)
