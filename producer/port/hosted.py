@@ -252,9 +252,9 @@ class Hosted:
         answer, _ = self._ask({"ask": "evaluate", "training": training})
         return dict(answer["numbers"])
 
-    def arrange(self, arrangements: Mapping[str, Mapping[str, Any]]) -> None:
+    def arrange(self, arrangements: Mapping[str, Mapping[str, Any]], *, seed: int = 0) -> None:
         """Give sites of random numbers the other program's (see `worker.port.randomness.Arrangement`)."""
-        self._ask({"ask": "arrange", "arrangements": arrangements})
+        self._ask({"ask": "arrange", "arrangements": arrangements, "seed": seed})
 
     def forward(
         self,

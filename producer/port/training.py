@@ -20,6 +20,11 @@ from likewise.producer.port.hosted import DrawSite, Hosted, RecordedCall, relati
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
 
+_ENOUGH = 200
+"""So many numbers of a mask show a rate that is a twentieth off."""
+_MOST_PASSES, _FEW_PASSES = 24, 4
+"""The most passes that are made for that, and of a large program."""
+
 
 def of_draws(pairing: Pairing) -> list[PortFinding]:
     """Return the dropouts with other rates, and the draws of one program that the other has not."""
@@ -72,16 +77,39 @@ class TrainingPass:
         if any(pair.is_masks_own for pair in pairing.draws.pairs) and self._misfits(self.forced):
             self._mirror()
         self.findings = self._found()
+        if not self.findings:
+            self._look_again()
 
     @property
     def places(self) -> int:
         """Return how many draws were paired."""
         return len(self._draws.pairs)
 
-    def _run(self, draws: PairedDraws) -> ForcedPass:
+    def _run(self, draws: PairedDraws, *, seed: int = 0) -> ForcedPass:
         pairing = self._pairing
-        pairing.other.arrange(draws.arrangements())
+        pairing.other.arrange(draws.arrangements(), seed=seed)
         return forced_pass(pairing.other, pairing.inputs, pairing.mapping, self._calls, training=True)
+
+    def _look_again(self) -> None:
+        """Draw again where a mask of the user's own has few numbers, such as one of stochastic depth.
+
+        Two rates that are near each other keep mostly the same ones of six.
+        """
+        pairing = self._pairing
+        sizes = [int(np.prod(pair.reference.shape)) for pair in self._draws.pairs if pair.is_masks_own]
+        passes = -(-_ENOUGH // max(min(sizes, default=_ENOUGH), 1))
+        calls, forced = self._calls, self.forced
+        for seed in range(1, min(passes, _FEW_PASSES if pairing.is_large else _MOST_PASSES)):
+            pairing.reference.arrange({}, seed=seed)
+            self._calls = pairing.reference.forward(pairing.batch.inputs, training=True, drops=True)
+            self.forced = self._run(self._draws, seed=seed)
+            self.findings = self._found()
+            if self.findings:
+                break
+        else:
+            self._calls, self.forced = calls, forced
+        pairing.reference.arrange({})
+        pairing.other.arrange(self._draws.arrangements())
 
     def _misfits(self, forced: ForcedPass) -> int:
         return forced.misfits(self._pairing.tolerance)[0]

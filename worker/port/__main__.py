@@ -179,7 +179,8 @@ class _Host:
             ) from None
 
     def _arrange(self, question: dict[str, Any], _: Arrays) -> Answer:
-        self.program.arrange({key: Arrangement.of(given) for key, given in question["arrangements"].items()})
+        given = {key: Arrangement.of(one) for key, one in question["arrangements"].items()}
+        self.program.arrange(given, seed=int(question["seed"]))
         return {}, {}
 
     def _forward(self, question: dict[str, Any], arrays: Arrays) -> Answer:

@@ -150,13 +150,14 @@ class ImportedProgram(ABC):
     """A user's program on one framework. Not thread-safe."""
 
     _arrangements: Mapping[str, Arrangement] = {}
+    _seed = 0
     _targets: NDArray[Any] | None = None
     _target = "y"
     _more: Mapping[str, NDArray[Any]] = {}
 
-    def arrange(self, arrangements: Mapping[str, Arrangement]) -> None:
-        """Give sites of random numbers those of the other program, from now on."""
-        self._arrangements = dict(arrangements)
+    def arrange(self, arrangements: Mapping[str, Arrangement], *, seed: int = 0) -> None:
+        """Give sites of random numbers those of the other program, drawn from this seed, from now on."""
+        self._arrangements, self._seed = dict(arrangements), seed
 
     def feed(
         self,
@@ -174,7 +175,7 @@ class ImportedProgram(ABC):
 
     def _randomness(self, *, drops: bool, seed: int = 0) -> Randomness:
         """Return the draws of a pass or of a training, with dropout or without."""
-        return Randomness(drops=drops, seed=seed, arrangements=self._arrangements)
+        return Randomness(drops=drops, seed=seed or self._seed, arrangements=self._arrangements)
 
     @property
     @abstractmethod
