@@ -367,7 +367,7 @@ def test_synthetic_classes_take_turns(prepare: Prepare) -> None:
         ({"type": "csv", "path": "b.csv", "target": "y"}, "is no such file"),
         ({"type": "csv", "path": "no/b.csv", "target": "y"}, "no, is not there)"),
         ({"type": "csv", "path": ".", "target": "y"}, 'data.path ".": is a folder; name a file in it'),
-        ({"type": "csv", "path": "a\0b", "target": "y"}, "cannot be read: embedded null byte"),
+        ({"type": "csv", "path": "a\0b", "target": "y"}, "embedded null"),
         ({"type": "npz", "path": "pipe"}, 'data.path "pipe": is not a regular file'),
         ({"type": "parquet", "path": "huge", "target": "y"}, 'data.path "huge": has 3.0 GiB; at most 2.0 GiB can be trained on'),
     ],
