@@ -51,7 +51,11 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
         y += [number] * len(found)
     height, width = data.size
     x = room_for((len(files), height, width, len(data.mode)), np.dtype(np.uint8), place=place)
-    _decode_all(files, x, data, folder, tell)
+    see_through = _decode_all(files, x, data, folder, tell)
+    notes = (
+        f"{place}: {count(see_through, 'image')} can be seen through in places, of which mode {data.mode} "
+        "keeps nothing: the colours behind are trained on; mode: RGBA keeps it",
+    )
     return Loaded(
         x=x,
         y=np.array(y, np.min_scalar_type(len(classes))).reshape(-1, 1),
@@ -59,6 +63,7 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
         y_place=place,
         target_names=("class",),
         class_names=tuple(classes),
+        notes=notes if see_through else (),
     )
 
 
@@ -80,13 +85,19 @@ def _images_of(folder: Path, place: str) -> list[Path]:
 
 def _decode_all(
     files: Sequence[Path], x: NDArray[np.uint8], data: ImagesData, folder: Path, tell: Callable[[str], None]
-) -> None:
-    """Fill x with the images, in as many threads as there are cores: Pillow decodes outside Python's lock."""
+) -> int:
+    """Fill x with the images, in as many threads as there are cores: Pillow decodes outside Python's lock.
+
+    Return of how many the mode leaves out that they can be seen through.
+    """
     wrong: list[str] = []
+    see_through: list[int] = []
 
     def decode(number: int) -> None:
         try:
-            x[number] = _decoded(files[number], data)
+            x[number], loses = _decoded(files[number], data)
+            if loses:
+                see_through.append(number)
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             wrong.append(f"{printable(str(files[number].relative_to(folder)))}: {printable(reason)}")
@@ -99,10 +110,14 @@ def _decode_all(
                 raise DataError(f"{printable(folder.name)}: images that cannot be read: {'; '.join(shown)}")
             give_back_pages(x)
             tell(f"decoded {min(begin + _AT_ONCE, len(files)):,} of {count(len(files), 'image')}")
+    return len(see_through)
 
 
-def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
-    """Return one image, (height, width, channels). Raises OSError, ValueError."""
+def _decoded(file: Path, data: ImagesData) -> tuple[NDArray[np.uint8], bool]:
+    """Return one image, (height, width, channels), and whether its mode leaves out that one sees through it.
+
+    Raises OSError, ValueError.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -119,6 +134,7 @@ def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
         if stored.mode.startswith(("I", "F")):
             raise ValueError(f"holds numbers of more than 8 bits ({stored.mode}); save it with 8")
         image: Any = ImageOps.exif_transpose(stored) if data.exif else stored
+        loses = data.mode != "RGBA" and _can_be_seen_through(image)
         image = image.convert(data.mode)
     height, width = data.size
     rule = Image.Resampling[data.resize.upper()]
@@ -128,7 +144,15 @@ def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
         image = image.resize((width, height), rule)
     turned = data.channel_order == "bgr" and data.mode != "L"
     pixels = np.asarray(image, np.uint8).reshape(height, width, len(data.mode))
-    return pixels[..., [2, 1, 0, 3][: len(data.mode)]] if turned else pixels
+    return (pixels[..., [2, 1, 0, 3][: len(data.mode)]] if turned else pixels), loses
+
+
+def _can_be_seen_through(image: Any) -> bool:
+    """Return whether some pixel of an image is not wholly opaque."""
+    if not image.has_transparency_data:
+        return False
+    least, _ = image.convert("RGBA").getextrema()[3]
+    return bool(least < 255)
 
 
 def _cut(image: Any, ratio: float) -> Any:

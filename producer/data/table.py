@@ -44,6 +44,8 @@ class Column:
     numbers: NDArray[np.float64] | None = None
     codes: NDArray[np.int64] | None = None
     words: tuple[str, ...] = ()
+    padded: bool = False
+    """Whether its numbers are written with zeros before them, as codes are: `01234`."""
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -119,9 +121,10 @@ class DataTable:
         )
 
 
-def number_column(name: str, numbers: NDArray[np.float64]) -> Column:
+def number_column(name: str, numbers: NDArray[np.float64], *, padded: bool = False) -> Column:
     """Return a column of numbers, or an empty one."""
-    return Column(name=name, kind="empty" if np.isnan(numbers).all() else "number", numbers=numbers)
+    kind: Kind = "empty" if np.isnan(numbers).all() else "number"
+    return Column(name=name, kind=kind, numbers=numbers, padded=padded)
 
 
 def text_column(

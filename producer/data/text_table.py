@@ -28,6 +28,8 @@ from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 
 _BLOCK = 2 * MAX_LINE
+_LOOKED_AT = 10_000
+"""Rows of a column that are looked at for zeros before its numbers."""
 _OTHER_LENGTH = re.compile(r"Expected \d+ columns, got \d+")
 """How pyarrow says that a row has not as many values as others. A row that is no UTF-8 text does not reach
 the handler that pyarrow has for that."""
@@ -134,12 +136,15 @@ class _Gathered:
         self._words: list[Any] = []
         self.late = False
         """Whether it turned out as words after blocks of numbers."""
+        self._padded = False
 
     def take(self, values: Any, form: TextForm) -> None:
         """Take the values of one more block of rows."""
         if self._numbers is not None:
             numbers = _numbers(values, form)
             if numbers is not None:
+                if not self._numbers:
+                    self._padded = _are_padded(values.slice(0, _LOOKED_AT))
                 self._numbers.append(numbers)
                 return
             self.late, self._numbers = bool(self._numbers), None
@@ -152,12 +157,19 @@ class _Gathered:
 
         if self._numbers is not None:
             numbers = np.concatenate(self._numbers)
-            return number_column(name, numbers)
+            return number_column(name, numbers, padded=self._padded)
         chunks = pa.chunked_array(self._words).unify_dictionaries().chunks
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
         missing = {word.strip().lower() for word in form.missing_values}
         words = ["" if word.strip().lower() in missing else word for word in chunks[0].dictionary.to_pylist()]
         return text_column(name, codes.astype(np.int64), words, date_format=form.date_format)
+
+
+def _are_padded(values: Any) -> bool:
+    """Return whether whole numbers have zeros before them."""
+    from pyarrow import compute
+
+    return bool(compute.any(compute.match_substring_regex(values, r"^\s*0[0-9]+\s*$")).as_py())
 
 
 def _numbers(values: Any, form: TextForm) -> NDArray[np.float64] | None:

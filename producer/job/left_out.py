@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from likewise.producer.data.table import Column, DataTable, possible_formats
 from likewise.producer.display import short
 
-_MOST_CATEGORIES = 50
+MOST_CATEGORIES = 50
 _WHOLE = 2.0**53
 """The last whole number up to which float64 has each of them."""
 
@@ -25,8 +25,19 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
         return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
     if column.kind == "text":
         return _reason_to_leave_text(column, int(there.sum()))
-    if column.kind == "number" and there.all() and _is_index(column.name, column.values, place):
+    return _reason_to_leave_numbers(column, place) if column.kind == "number" else None
+
+
+def _reason_to_leave_numbers(column: Column, place: int) -> str | None:
+    known = column.values[~column.missing]
+    if len(known) == len(column.values) and _is_index(column.name, known, place):
         return "index: it numbers the rows; take it off this list to train on it"
+    different = len(np.unique(known)) if column.padded else 0
+    if different > MOST_CATEGORIES:
+        return (
+            "code: its numbers have zeros before them, as codes have; take it off this list to train on it as "
+            f"numbers, or move it to categories: one_hot makes {different} features"
+        )
     return None
 
 
@@ -47,7 +58,7 @@ def _reason_to_leave_text(column: Column, rows: int) -> str | None:
     if len(formats) > 1:
         listed = " or ".join(f'"{one}"' for one in formats[:2])
         return f"date: day and month could be either; to take it in, say date_format: {listed}"
-    if len(column.words) == rows or len(column.words) > _MOST_CATEGORIES:
+    if len(column.words) == rows or len(column.words) > MOST_CATEGORIES:
         return (
             f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
             f"to categories: one_hot makes {len(column.words)} features, ordinal one"

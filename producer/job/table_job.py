@@ -157,7 +157,10 @@ def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
     if reason is not None:
         return ColumnPlan(name=column.name, left_out=True, why=reason)
     settings, why = [], []
-    if column.kind == "text":
+    if column.padded:
+        settings.append(("categories", "one_hot"))
+        why.append("codes: its numbers have zeros before them")
+    elif column.kind == "text":
         settings.append(("categories", "one_hot"))
         why.append(f"{count(len(column.words), 'category', 'categories')}: {_few(column.words)}")
     elif column.kind == "date":
@@ -168,7 +171,8 @@ def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
             f"dates from {date_text(known.min())} to {date_text(known.max())}{', in order' * in_order}"
         )
     if gaps.any():
-        settings.append(("missing", "median" if column.kind in ("number", "date") else "most_frequent"))
+        measured = column.kind in ("number", "date") and not column.padded
+        settings.append(("missing", "median" if measured else "most_frequent"))
         why.append(missing)
     return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))
 

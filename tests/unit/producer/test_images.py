@@ -136,3 +136,14 @@ def test_what_is_no_image_is_told_by_its_name(
     assert refused() == "pets/empty: holds no image; take the folder out, or fill it"
     (tmp_path / "one" / "alone").mkdir(parents=True)
     assert refused(path="one").startswith("one: has 1 folder, and images lie in a folder a class")
+
+
+def test_what_a_mode_leaves_out_of_an_image_is_told(read: Any, pictures: Any, tmp_path: Path) -> None:
+    shape = (12, 20, 1)
+    for name, opacity in {"cat/a.png": 255, "dog/b.png": 40}.items():
+        pixels = np.concatenate([pictures[name], np.full(shape, opacity, np.uint8)], axis=2)
+        Image.fromarray(pixels).save(tmp_path / "pets" / name)
+
+    (told,) = read(mode="RGB").notes
+    assert told.startswith("pets: 1 image can be seen through in places, of which mode RGB keeps nothing")
+    assert read(mode="RGBA").notes == ()

@@ -260,3 +260,15 @@ def test_numbers_too_large_to_tell_apart_are_an_identifier(init: Init) -> None:
     new, _ = init(table("key", "x", "y", key=lambda i: 10**22 + i, x=numbers, y=numbers))
 
     assert left_out(new)["key"].startswith("identifier: its numbers are beyond 9.0072e+15")
+
+
+def test_numbers_with_zeros_before_them_are_codes(init: Init) -> None:
+    code = lambda i: "" if i == 4 else f"{i % 7:05}"  # noqa: E731
+    new, _ = init(table("zip", "x", "y", zip=code, x=lambda i: 10 * i, y=numbers))
+    assert {plan.name: plan.settings for plan in made(new).columns}["zip"] == (
+        ("categories", "one_hot"),
+        ("missing", "most_frequent"),
+    )
+
+    many = table("zip", "x", "y", rows=120, zip=lambda i: f"{37 * i:05}", x=numbers, y=numbers)
+    assert left_out(init(many)[0])["zip"].startswith("code: its numbers have zeros before them")
