@@ -35,7 +35,7 @@ def _reason_to_leave_numbers(column: Column, place: int) -> str | None:
     different = len(np.unique(known)) if column.padded else 0
     if different > MOST_CATEGORIES:
         return (
-            "code: its numbers have zeros before them, as codes have; take it off this list to train on it as "
+            "code: its numbers have zeros before them, as codes have; take it off this list to train on "
             f"numbers, or move it to categories: one_hot makes {different} features"
         )
     return None

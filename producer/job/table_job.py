@@ -110,6 +110,8 @@ def _no_target(data: TableData, table: DataTable, path: str, target: str | None)
     hint = did_you_mean(target or "", list(table.columns))
     if isinstance(data, CsvData) and not data.header:
         hint += "; its first line holds values, so the columns have numbers"
+    if len(table.columns) == 1 and " " in next(iter(table.columns)):
+        hint += "; are its values separated by spaces? Put one comma, semicolon or tab between them"
     if target is None:
         return f"--csv needs --target, the column to predict: {hint}"
     return f"--target {short(target)}: {printable(path)} has no such column ({hint})"

@@ -272,3 +272,8 @@ def test_numbers_with_zeros_before_them_are_codes(init: Init) -> None:
 
     many = table("zip", "x", "y", rows=120, zip=lambda i: f"{37 * i:05}", x=numbers, y=numbers)
     assert left_out(init(many)[0])["zip"].startswith("code: its numbers have zeros before them")
+
+
+def test_columns_between_spaces_are_told(init: Init) -> None:
+    with pytest.raises(UsageError, match="are its values separated by spaces"):
+        init("x  y\n" + "".join(f"{i}   {i * i}\n" for i in range(9)))
