@@ -45,7 +45,8 @@ def init(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="With --csv: the column to predict.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="With --csv: the column to predict; again for one more output."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: AsJson = False,
@@ -54,7 +55,10 @@ def init(
 
     A column of the table that is left out is named with the reason, and with what would take it in.
 
-    Example: likewise init houses.yaml --csv houses.csv --target price
+    \b
+    Examples:
+      likewise init houses.yaml --csv houses.csv --target price
+      likewise init both.yaml --csv houses.csv --target price --target rooms
     """
     from likewise.producer.job.new_file import write_new
     from likewise.producer.job.table_job import document_of, lines_of
@@ -63,7 +67,7 @@ def init(
     if file is not None and output is not None:
         raise UsageError(f"the job file is named twice, as {file} and as --output {output}; keep one")
     path = file or output or Path("job.yaml")
-    new = write_new(path, example=from_example, csv=csv, target=target, force=force)
+    new = write_new(path, example=from_example, csv=csv, targets=target or (), force=force)
     if as_json:
         told = {} if new.table is None else document_of(new.table)
         print_json({"written": [str(one) for one in new.written], **told})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -35,7 +36,7 @@ class NewFiles:
 
 
 def write_new(
-    file: Path, *, example: str | None, csv: Path | None, target: str | None, force: bool
+    file: Path, *, example: str | None, csv: Path | None, targets: Sequence[str], force: bool
 ) -> NewFiles:
     """Write the job file, and an example's data beside it; a job for a table is one that `validate` takes.
 
@@ -43,7 +44,7 @@ def write_new(
     """
     if example is not None and csv is not None:
         raise UsageError("--from and --csv exclude each other; keep one")
-    if target is not None and csv is None:
+    if targets and csv is None:
         raise UsageError("--target goes with --csv FILE")
     if file.suffix.lower() not in SUFFIXES[:2]:
         raise UsageError(f"{printable(str(file))}: a job file's name ends in .yaml or .yml")
@@ -61,7 +62,7 @@ def write_new(
         copies = [(data, file.with_name(data.name)) for data in _data_beside(example_path(example))]
     elif csv is not None:
         path = Path(os.path.relpath(csv, file.parent)).as_posix()
-        made = for_table(csv, path=path, name=_name(csv), target=target)
+        made = for_table(csv, path=path, name=_name(csv), targets=targets)
         text = made.text
     else:
         text = starter()

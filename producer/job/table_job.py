@@ -6,52 +6,28 @@ What becomes of each column is decided by its values, and said: in the job file 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor
 from pathlib import Path
 
 import numpy as np
 
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, DataTable, date_text
-from likewise.producer.display import count, did_you_mean, printable, short
-from likewise.producer.job.left_out import reason_to_leave
+from likewise.producer.data.table import DataTable
+from likewise.producer.display import both, count, did_you_mean, printable, short
+from likewise.producer.job.table_plan import ColumnPlan, Goal, goal_of, plan_of
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import CsvData, TableData
 
-MAX_CLASSES = 20
-"""Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
-_MOST_LABELS = 100
-_TOY_ROWS = 8
-"""Of a table of so few rows classes are taken as they are."""
 _LEAST_TO_SPLIT = 20
 _HELD_OUT = 0.15
+_TRUNK = "trunk"
 _WIDTH = 40
 """Where comments begin in the job file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnPlan:
-    """It is what becomes of one column, and why."""
-
-    name: str
-    left_out: bool
-    why: str
-    """The reason it is left out, with what would take it in; else what is made of it, if anything is."""
-    settings: tuple[tuple[str, str], ...] = ()
-    """Settings of the job file by column, such as `("missing", "median")`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """It is what a target column asks for."""
-
-    loss: str
-    units: int
-    why: str
-    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +44,31 @@ _FAR = float(np.finfo(np.float64).max) ** 0.5
 """The square of a larger number is none, so that a column of them has no variance."""
 
 
-def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJob:
-    """Return a job for a file of columns. Raises UsageError for no target to predict, DataError."""
-    data, table = looked_at(file, target)
-    if target is None or target not in table.columns:
-        raise UsageError(_no_target(data, table, path, target))
+def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> TableJob:
+    """Return a job for a file of columns, with an output for each target.
+
+    Raises UsageError for no target to predict, DataError.
+    """
+    data, table = looked_at(file, targets[0] if targets else None)
+    unknown = next((target for target in targets if target not in table.columns), None)
+    if not targets or unknown is not None:
+        raise UsageError(_no_target(data, table, path, unknown))
+    if len(set(targets)) < len(targets):
+        raise UsageError(f"--target {short(targets[0])}: a column is named twice; keep one")
     _refuse_far(table, path)
-    goal = _goal(table.columns[target], path)
-    plans = [
-        _plan(column, table, i) for i, column in enumerate(table.columns.values()) if column.name != target
-    ]
+    goals = {target: goal_of(table.columns[target], path) for target in targets}
+    features = [(place, one) for place, one in enumerate(table.columns.values()) if one.name not in goals]
+    plans = [plan_of(column, table, place) for place, column in features]
     if all(plan.left_out for plan in plans):
         listed = "".join(f"\n  {printable(plan.name)}: {plan.why}" for plan in plans)
-        raise UsageError(f"{printable(path)}: no column besides {short(target)} can be trained on{listed}")
-    gaps = int(table.columns[target].missing.sum())
-    if gaps:
-        why = f"{gaps} of {table.rows} values are missing, and a target cannot be filled"
-        plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
-    lines = _Lines(data=data, table=table, goal=goal, plans=plans, target=target)
+        named = both([short(target) for target in targets])
+        raise UsageError(f"{printable(path)}: no column besides {named} can be trained on{listed}")
+    for target in targets:
+        gaps = int(table.columns[target].missing.sum())
+        if gaps:
+            why = f"{gaps} of {table.rows} values are missing, and a target cannot be filled"
+            plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
+    lines = _Lines(data=data, table=table, goals=goals, plans=plans)
     text = "\n".join(lines.all(path=path, name=name)) + "\n"
     return TableJob(text=text, columns=tuple(plans), reading=_reading(data))
 
@@ -117,72 +100,6 @@ def _no_target(data: TableData, table: DataTable, path: str, target: str | None)
     return f"--target {short(target)}: {printable(path)} has no such column ({hint})"
 
 
-def _goal(column: Column, path: str) -> Goal:
-    """Choose a regression for numbers, a classification for labels and few whole numbers from 0."""
-    there = int((~column.missing).sum())
-    where = f"{printable(path)}, column {printable(column.name)}"
-    if column.kind in ("empty", "other", "date"):
-        holds = {"empty": "no value", "date": "dates"}.get(column.kind, "".join(column.words))
-        raise UsageError(f"{where}: holds {holds}; a target is numbers, or text for classes")
-    codes, words = column.labels()
-    classes = len(np.unique(codes[codes >= 0]))
-    if classes == 1:
-        raise UsageError(f"{where}: every value is {short(words[0])}; there is nothing to learn")
-    if column.kind == "number":
-        numbers = np.unique(column.values[~column.missing])
-        from_zero = bool((numbers == np.arange(classes)).all())
-        if not (from_zero and classes <= MAX_CLASSES) and not (
-            classes == 2 and there >= 10 and bool((numbers % 1 == 0).all())
-        ):
-            return Goal(loss="mse", units=1, why="one output, for one target")
-        names = () if from_zero else words
-    else:
-        if classes > _MOST_LABELS or (there > _TOY_ROWS and classes > 2 and 1.5 * classes > there):
-            each = "each in one row alone" if classes == there else "too many to learn by example"
-            raise UsageError(
-                f"{where}: holds {classes} different words in {there} rows, such as {short(words[0])}, "
-                f"{each}; a target is numbers, or a few classes with several rows each"
-            )
-        names = words
-    if classes == 2:
-        why = "one logit for two classes, no sigmoid"
-        return Goal(loss="binary_crossentropy", units=1, why=why, class_names=names)
-    why = "one logit a class, no softmax before this loss"
-    return Goal(loss="categorical_crossentropy", units=classes, why=why, class_names=names)
-
-
-def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
-    """Decide what becomes of a column that is not the target."""
-    gaps = column.missing
-    missing = f"{int(gaps.sum())} of {table.rows} values are missing"
-    reason = reason_to_leave(column, table, place, missing)
-    if reason is not None:
-        return ColumnPlan(name=column.name, left_out=True, why=reason)
-    settings, why = [], []
-    if column.padded:
-        settings.append(("categories", "one_hot"))
-        why.append("codes: its numbers have zeros before them")
-    elif column.kind == "text":
-        settings.append(("categories", "one_hot"))
-        why.append(f"{count(len(column.words), 'category', 'categories')}: {_few(column.words)}")
-    elif column.kind == "date":
-        known = column.values[~gaps]
-        in_order = bool((np.diff(known) > 0).all())
-        settings.append(("dates", "elapsed" if in_order else "parts"))
-        why.append(
-            f"dates from {date_text(known.min())} to {date_text(known.max())}{', in order' * in_order}"
-        )
-    if gaps.any():
-        measured = column.kind in ("number", "date") and not column.padded
-        settings.append(("missing", "median" if measured else "most_frequent"))
-        why.append(missing)
-    return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))
-
-
-def _few(words: Sequence[str]) -> str:
-    return ", ".join(printable(word) for word in words[:4]) + (", …" if len(words) > 4 else "")
-
-
 _READING = {
     "header": "the first line holds values, and names no columns",
     "comment": "lines that begin with it are no rows",
@@ -206,13 +123,24 @@ class _Lines:
 
     data: TableData
     table: DataTable
-    goal: Goal
+    goals: Mapping[str, Goal]
+    """What each target asks for, by its column."""
     plans: Sequence[ColumnPlan]
-    target: str
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """Return a name for each target's output, by column; none where there is one target alone."""
+        names: dict[str, str] = {}
+        for column in self.goals if len(self.goals) > 1 else ():
+            plain = re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_")
+            plain = plain if plain[:1].isalpha() else f"output_{plain}".rstrip("_")
+            taken = {_TRUNK, "input", "outputs", *names.values()}
+            numbered = (f"{plain}_{number}" for number in range(2, len(self.goals) + 2))
+            names[column] = next(one for one in (plain, *numbered) if one not in taken)
+        return names
 
     def all(self, *, path: str, name: str) -> Iterator[str]:
         """Yield the lines of the job file."""
-        goal = self.goal
         yield f"# Written by `likewise init` after a look at {printable(path)}."
         yield "schema_version: 1"
         yield f"name: {name}"
@@ -220,7 +148,7 @@ class _Lines:
         yield "data:"
         yield f"  type: {self.data.type}"
         yield f"  path: {quoted(path)}"
-        yield f"  target: {quoted(self.target)}"
+        yield f"  target: {_by_output({column: quoted(column) for column in self.goals}, self.outputs)}"
         yield from self._reading()
         yield from self._columns()
         rows, split = self._split()
@@ -228,30 +156,56 @@ class _Lines:
         yield _commented(
             "  standardize: true", "each feature to mean 0 and variance 1 over the training samples"
         )
-        if goal.loss == "mse" and self._is_large():
+        target, goal = next(iter(self.goals.items()))
+        if not self.outputs and goal.loss == "mse" and self._scale(target) != 1.0:
             yield _commented(
-                "  standardize_target: true", f"predictions and metrics are told in {self.target}'s own units"
+                "  standardize_target: true", f"predictions and metrics are told in {target}'s own units"
             )
         yield ""
         yield "model:"
         yield "  layers:"
-        yield "    - {type: dense, units: 16, activation: relu}"
-        yield _commented(f"    - {{type: dense, units: {goal.units}}}", goal.why)
-        yield ""
-        yield f"loss: {goal.loss}"
+        yield from self._several_heads() if self.outputs else self._one_head(goal)
         yield "optimizer: {type: adam, learning_rate: 0.01}"
         yield f"training: {{epochs: 100, batch_size: {max(1, min(32, rows))}, shuffle: true}}"
         yield _commented("initial_weights: shared", "the same in every framework")
         yield f"frameworks: [{', '.join(Experiment.model_fields['frameworks'].default)}]"
         yield "seeds: 1"
 
+    def _one_head(self, goal: Goal) -> Iterator[str]:
+        yield "    - {type: dense, units: 16, activation: relu}"
+        yield _commented(f"    - {{type: dense, units: {goal.units}}}", goal.why)
+        yield ""
+        yield f"loss: {goal.loss}"
+
+    def _several_heads(self) -> Iterator[str]:
+        yield f"    - {{type: dense, units: 16, activation: relu, name: {_TRUNK}}}"
+        for column, goal in self.goals.items():
+            name = self.outputs[column]
+            yield _commented(
+                f"    - {{type: dense, units: {goal.units}, name: {name}, inputs: [{_TRUNK}]}}", goal.why
+            )
+        yield f"  outputs: [{', '.join(self.outputs.values())}]"
+        yield ""
+        yield "loss:"
+        for column, goal in self.goals.items():
+            scale = self._scale(column) if goal.loss == "mse" else 1.0
+            weight = float(f"{1 / scale**2:.1g}")
+            why = "" if scale == 1.0 else f"one over {column}'s variance, so that the losses are of one size"
+            yield _commented(f"  {self.outputs[column]}: {{type: {goal.loss}, weight: {weight:g}}}", why)
+
     def _reading(self) -> Iterator[str]:
         """Yield how the file is written, where that is not as usual."""
         for field, value in _reading(self.data).items():
             yield _commented(f"  {field}: {json.dumps(value, ensure_ascii=False)}", _READING[field])
-        if self.goal.class_names:
-            names = ", ".join(json.dumps(one, ensure_ascii=False) for one in self.goal.class_names)
-            yield _commented(f"  class_names: [{names}]", "in the order of the class numbers")
+        named = {
+            column: json.dumps(goal.class_names, ensure_ascii=False)
+            for column, goal in self.goals.items()
+            if goal.class_names
+        }
+        if named:
+            yield _commented(
+                f"  class_names: {_by_output(named, self.outputs)}", "in the order of the class numbers"
+            )
 
     def _columns(self) -> Iterator[str]:
         """Yield what becomes of the columns: those left out, then the settings by column."""
@@ -272,18 +226,20 @@ class _Lines:
 
     def _split(self) -> tuple[int, list[str]]:
         """Return how many rows are trained on, and the split."""
-        kept = self.table.rows - int(self.table.columns[self.target].missing.sum())
+        gaps = [self.table.columns[target].missing for target in self.goals]
+        kept = self.table.rows - int(np.logical_or.reduce(gaps).sum())
         if kept < _LEAST_TO_SPLIT:
             return kept, ["  # no split: with so few rows all are trained on"]
         held = floor(_HELD_OUT * kept + 0.5)
         trained = kept - 2 * held
-        stratify = ", stratify: true" if self.goal.loss != "mse" else ""
+        target, goal = next(iter(self.goals.items()))
+        stratify = ", stratify: true" if goal.loss != "mse" and not self.outputs else ""
         told = f"{trained} rows to train on, {held} and {held} held out"
         lines = [
             _commented(f"  split: {{validation: {_HELD_OUT}, test: {_HELD_OUT}, seed: 0{stratify}}}", told)
         ]
         if stratify:
-            codes, words = self.table.columns[self.target].labels()
+            codes, words = self.table.columns[target].labels()
             counts = np.bincount(codes[codes >= 0], minlength=len(words))
             rarest = int(np.where(counts > 0, counts, counts.max()).argmin())
             lines.append(
@@ -295,12 +251,20 @@ class _Lines:
             lines.append(f"  # for the last rows as the test: split: {{..., time: {quoted(in_order[0])}}}")
         return trained, lines
 
-    def _is_large(self) -> bool:
-        """Return whether targets are far from the scale on which a fresh model's outputs lie."""
-        values = self.table.columns[self.target].values
+    def _scale(self, target: str) -> float:
+        """Return the deviation of numbers far from the scale on which a fresh model's outputs lie; else 1."""
+        values = self.table.columns[target].values
         known = values[~np.isnan(values)]
         spread = float(known.std())
-        return abs(float(known.mean())) > 3.0 or spread > 3.0 or spread < 0.3
+        far = abs(float(known.mean())) > 3.0 or spread > 3.0 or spread < 0.3
+        return spread if far and spread > 0 else 1.0
+
+
+def _by_output(values: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    """Write what is so of each target, by its output where they have names."""
+    if not outputs:
+        return next(iter(values.values()))
+    return "{" + ", ".join(f"{outputs[column]}: {value}" for column, value in values.items()) + "}"
 
 
 def _commented(line: str, comment: str) -> str:

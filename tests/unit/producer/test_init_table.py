@@ -33,7 +33,7 @@ def init(tmp_path: Path) -> Init:
     def init(content: str | bytes, *, target: str = "y", name: str = "a.csv") -> tuple[NewFiles, PreparedRun]:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         job = tmp_path / "job.yaml"
-        new = write_new(job, example=None, csv=tmp_path / name, target=target, force=True)
+        new = write_new(job, example=None, csv=tmp_path / name, targets=target.split("|"), force=True)
         return new, prepare_experiment(read_experiment(str(job))).runs["torch"]
 
     return init
@@ -277,3 +277,25 @@ def test_numbers_with_zeros_before_them_are_codes(init: Init) -> None:
 def test_columns_between_spaces_are_told(init: Init) -> None:
     with pytest.raises(UsageError, match="are its values separated by spaces"):
         init("x  y\n" + "".join(f"{i}   {i * i}\n" for i in range(9)))
+
+
+def test_several_targets_are_several_outputs_each_with_a_loss(init: Init) -> None:
+    text = table(
+        "x", "kind of", "price", x=numbers, price=lambda i: 1000 + 97 * (i % 13),
+        **{"kind of": lambda i: "abc"[i % 3]},
+    )  # fmt: skip
+    new, run = init(text, target="kind of|price")
+
+    assert left_out(new) == {}
+    assert run.job.model.outputs == ("kind_of", "price")
+    weight = 1 / np.var([1000 + 97 * (i % 13) for i in range(ROWS)])
+    assert [(loss.type, loss.weight) for loss in run.job.losses.values()] == [
+        ("categorical_crossentropy", 1.0),
+        ("mse", float(f"{weight:.1g}")),
+    ]
+    assert run.data.outputs["kind_of"].class_names == ("a", "b", "c")
+
+
+def test_a_target_that_is_named_twice_is_refused(init: Init) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        init(table("x", "y", x=numbers, y=numbers), target="y|y")
