@@ -289,7 +289,8 @@ def header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dty
             shape, fortran, dtype = read(begin)
     except Exception as error:  # NumPy reads a header as Python, which has many words for what it is not
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{place}: is not a NumPy array: {printable(reason)}") from None
+        told = "its header says no dtype and shape" if "<ast." in reason or reason[:1] == "(" else reason
+        raise DataError(f"{place}: is not a NumPy array: {printable(told)}") from None
     stream.seek(begin.tell())
     if dtype.hasobject:
         raise DataError(f"{place}: holds Python objects, which are not read; save plain numbers")
