@@ -12,7 +12,7 @@ from likewise.producer.output import loudness
 _PATIENCE_S = 1.0
 """What takes no longer is read without a word."""
 _LEAST_BYTES = 2**20
-"""Of a file of which less is read nothing is said, however slow the machine."""
+"""A file of which less is read is read without a word, however slow the machine is."""
 _EVERY_S = {True: 0.2, False: 3.0}
 """The least time between two words about a file, on a terminal and elsewhere."""
 

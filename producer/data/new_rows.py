@@ -45,7 +45,7 @@ class NewRows:
     row: Callable[[int], str] = lambda row: f"row {row + 1}"
     """What a row is called in the file."""
     column: Callable[[int], str] = lambda _: ""
-    """In which column of the file a feature lies, as `, column a`."""
+    """It says in which column of the file a feature lies, as `, column a`."""
 
 
 def read_new_rows(path: Path, run: Run, load: Callable[[ArrayRef], NDArray[Any]]) -> NewRows:

@@ -16,7 +16,7 @@ MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
 _MOST_LABELS = 100
 _TOY_ROWS = 8
-"""Of a table of so few rows classes are taken as they are."""
+"""Classes are taken as they are where a table has so few rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

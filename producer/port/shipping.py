@@ -26,7 +26,7 @@ class ShippedProgram:
     """A program in the workers' folder."""
 
     files: tuple[ProgramFile, ...]
-    """Its own file, then every other that it may import."""
+    """They are its own file, then every other that it may import."""
 
     @property
     def place(self) -> str:

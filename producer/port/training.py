@@ -21,7 +21,7 @@ from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
 
 _ENOUGH = 200
-"""So many numbers of a mask show a rate that is a twentieth off."""
+"""A mask of so many numbers shows a rate that is a twentieth off."""
 _MOST_PASSES, _FEW_PASSES = 24, 4
 """The most passes that are made for that, and of a large program."""
 

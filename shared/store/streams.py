@@ -54,7 +54,7 @@ class RedisStream:
         self._client.lpush(self._key, piece)
 
     def end(self) -> None:
-        """End the stream."""
+        """Tell the reader that nothing more comes."""
         self.push(b"")
 
     def pop(self) -> bytes | None:

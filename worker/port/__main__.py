@@ -34,7 +34,7 @@ Answer = tuple[dict[str, Any], Arrays]
 
 
 _DIES_WITH_PARENT = 1
-"""Linux's PR_SET_PDEATHSIG."""
+"""It is what Linux calls PR_SET_PDEATHSIG: a process is ended when its parent ends."""
 
 
 def main(framework: str, folder: VerifiedFolder | None) -> int:

@@ -34,12 +34,12 @@ from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.stock import read_program
 
 said = logging.getLogger("likewise.program")
-"""What programs print."""
+"""Programs' prints are written here."""
 said.setLevel(logging.INFO)
 
 LOOK_S = 0.1
 MOST_LINES = 2_000
-"""So many lines that a program prints go to the log; the rest are counted."""
+"""The log takes so many lines that a program prints; the rest are counted."""
 LONGEST_LINE = 2_000
 SLOWER = 4
 """The first answer, before which it is imported, may take so many times as long as others."""
