@@ -82,7 +82,7 @@ SHARED := $(sort $(wildcard tests/integration/test_*.py))
 TRAINS := tests/ports tests/advice tests/parity tests/planted
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target suite-integration suite-faults suite-waits suite-trains
+	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target suite-integration suite-faults suite-waits suite-trains
 
 suite-integration:
 	@echo "== tests that share one Redis and its workers"

@@ -196,7 +196,7 @@ def test_a_model_of_rescaled_samples_takes_rows_in_their_own_units(likewise, tmp
     ("words", "told"),
     [
         (("jax", "net.py"), "--side is 'jax'; the sides are tensorflow, torch"),
-        (("torch", "net.onnx"), "does not end in .py, .safetensors, .pt, .keras, .npz"),
+        (("torch", "net.pb"), "does not end in .py, .safetensors, .pt, .keras, .npz, .onnx"),
         (("torch", "net.py", "--format", "keras"), "does not end in .keras"),
         (("torch", "net.py", "--seed", "7"), "--seed is 7; the seeds are 0, 1"),
         (("torch", "nowhere/net.py"), "there is no folder"),

@@ -73,7 +73,8 @@ def test_what_no_plain_program_says_is_refused_before_anything_is_queued(likewis
 
     assert answer.returncode == 2
     assert answer.stderr.endswith(
-        "torch-stock cannot train as stock: a plain program of it cannot say training.early_stopping\n"
+        "a plain program of it cannot say training.early_stopping; leave that out of the job, or train it "
+        "with execution: auto\n"
     )
     assert len(document("list")) == before
 
