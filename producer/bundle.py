@@ -41,7 +41,8 @@ MANIFEST, RESULTS, JOB, SERIES = "manifest.json", "results.json", "job.json", "s
 MOST_BYTES = 2**30
 """The data in a bundle take so many bytes at most, and so does each of its members."""
 _LONGEST_MANIFEST = 2**24
-_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+_NO_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError)
+_DAMAGED = (*_NO_ZIP, zlib.error, OSError, EOFError, RuntimeError)
 """What reading a member of a damaged archive may raise."""
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that the same bundle has the same bytes."""
@@ -229,7 +230,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}").about(path) from None
-    except zipfile.BadZipFile:
+    except _NO_ZIP:
         wanted = "likewise bundle ID -o FILE writes one"
         raise UsageError(f"{path} is no bundle: it is no zip file; {wanted}") from None
 
@@ -242,10 +243,10 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
         return Manifest.model_validate_json(_read(archive, entry))
     except KeyError:
         raise UsageError(f"{path} is no bundle: it has no {MANIFEST}") from None
-    except _DAMAGED:
-        raise UsageError(f"{path} is no bundle: its {MANIFEST} is damaged") from None
     except ValidationError as error:
         raise UsageError(f"{path}: {MANIFEST}: {first_fault(error)}") from None
+    except _DAMAGED:
+        raise UsageError(f"{path} is no bundle: its {MANIFEST} is damaged") from None
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

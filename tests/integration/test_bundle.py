@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import zipfile
 
@@ -119,8 +120,12 @@ def forged(bundle, change):
 @pytest.mark.usefixtures("bundle")
 def test_wherever_a_bundle_is_damaged_that_is_told(folder, tmp_path):
     whole, damaged = (folder / "line.zip").read_bytes(), tmp_path / "damaged.zip"
-    for place in range(0, len(whole) - 4, 101):
-        damaged.write_bytes(whole[:place] + b"XXXX" + whole[place + 4 :])
+    places = [
+        *range(0, len(whole) - 4, 101),
+        *range(len(whole) - 700, len(whole) - 4),
+    ]  # the directory is last
+    for place, marks in itertools.product(places, (b"XXXX", b"\xfe")):
+        damaged.write_bytes(whole[:place] + marks + whole[place + len(marks) :])
         with contextlib.suppress(UsageError):  # it is no bundle any more
             check_members(damaged)
 
