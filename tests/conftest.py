@@ -108,13 +108,14 @@ class RedisServer:
     def spawn(self, *options: str) -> None:
         """Start it with further options, and do not wait."""
         from likewise.producer.local.private_redis import server_of
-        from likewise.shared.users import user_lines
+        from likewise.shared.users import memory_lines, user_lines
 
         program = self._program or self._usual_program()
         server = server_of(program)
-        users = user_lines(self.passwords, version=server.version if server else (6, 2))[1:]
+        version = server.version if server else (6, 2)
+        lines = memory_lines(version) + user_lines(self.passwords, version=version)[1:]
         config = self.folder / "users.conf"
-        config.write_text("".join(f"{line}\n" for line in users))
+        config.write_text("".join(f"{line}\n" for line in lines))
         self._process = subprocess.Popen(
             [
                 *(program, config, "--port", str(self.port), "--bind", "127.0.0.1"),

