@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import typer
@@ -104,12 +106,22 @@ def _unseen(error: LikewiseError) -> str:
     )
 
 
+def _with(asked: Sequence[str]) -> typer.Typer:
+    """Return all commands, or the one that is asked for: typer reads the options of every one it has."""
+    named = [command for command in app.registered_commands if command.name in asked]
+    if not named:
+        return app
+    one = copy(app)
+    one.registered_commands = named
+    return one
+
+
 def main() -> None:
     """Run the command, print an error as its message and exit with its status."""
     try:
         on_read.set(ReadingLine())
         with guarded_output():
-            app()
+            _with(sys.argv[1:2])()
     except LikewiseError as error:
         from likewise.producer.display import visible
 
