@@ -14,6 +14,7 @@ from copy import copy
 from pathlib import Path
 
 import typer
+from typer.models import CommandInfo
 
 from likewise.producer.cli import (
     bisect,
@@ -107,13 +108,24 @@ def _unseen(error: LikewiseError) -> str:
 
 
 def _with(asked: Sequence[str]) -> typer.Typer:
-    """Return all commands, or the one that is asked for: typer reads the options of every one it has."""
-    named = [command for command in app.registered_commands if command.name in asked]
-    if not named:
-        return app
+    """Return the commands that are asked for: typer reads the options of every one that it is given.
+
+    A list of all commands needs the options of none, and one command those of no other.
+    """
     one = copy(app)
-    one.registered_commands = named
+    named = [command for command in app.registered_commands if command.name in asked]
+    if named:
+        one.registered_commands = named
+    elif asked in (["--help"], ["-h"]):
+        one.registered_commands = [_without_options(command) for command in app.registered_commands]
     return one
+
+
+def _without_options(command: CommandInfo) -> CommandInfo:
+    bare = copy(command)
+    bare.callback = lambda: None
+    bare.callback.__doc__ = command.callback.__doc__
+    return bare
 
 
 def main() -> None:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from likewise.producer.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -150,3 +153,16 @@ def test_a_wrong_option_is_told_with_its_value_and_what_would_be_right(words, to
 
     assert ended.value.code == 2
     assert capsys.readouterr().err.endswith(f"Error: Invalid value for '{words[-2]}': {told}\n")
+
+
+def test_the_list_that_is_made_without_options_is_the_whole_list() -> None:
+    whole = CliRunner().invoke(app, ["--help"], terminal_width=80).output
+    listed = subprocess.run(
+        [sys.executable, "-m", "likewise.producer", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "80"},
+    ).stdout
+    # After the first line, which has the program's name, and however wide the lines are.
+    assert listed.partition("\n")[2].split() == whole.partition("\n")[2].split()
