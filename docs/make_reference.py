@@ -2,6 +2,8 @@
 
 python docs/make_reference.py            writes all
 python docs/make_reference.py --check    ends with status 1 if one is not current
+
+Longer than 400 lines: it has the words of each page beside what is made of the models.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ arguments, so that a compiled program serves every seed, data set and learning r
     _steps         the same block in Python, for eager execution
 
 `block` is what a Trainer calls: `_steps`, `_through_graph` (which calls `_marked_loop`), or XLA's in `xla`.
+Longer than 400 lines: these all close over the same structure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Hosts a user's PyTorch program (see `worker.port.contract`)."""
+"""Hosts a user's PyTorch program (see `worker.port.contract`).
+
+Longer than 400 lines: it is one object, which answers each question of the contract.
+"""
 
 from __future__ import annotations
 
