@@ -23,6 +23,7 @@ import celery
 import redis
 from celery import signals
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from likewise.shared.celery_app import make_app
 from likewise.shared.connection import connect, redis_url
@@ -354,10 +355,13 @@ def register(app: celery.Celery) -> TrainTask:
 
 
 def _read_run(document: bytes) -> Run | HostedRun:
-    """Return what a run's document says. Raises ValidationError."""
-    with suppress(ValidationError):
-        return HostedRun.model_validate_json(document)
-    return Run.model_validate_json(document)
+    """Return what a run's document says; `hosts` tells a program from a training. Raises ValidationError."""
+    try:
+        told = from_json(document)
+    except ValueError:
+        told = None
+    kind = HostedRun if isinstance(told, dict) and "hosts" in told else Run
+    return kind.model_validate_json(document)
 
 
 def _is_told_to_end(error: BaseException) -> bool:
