@@ -153,7 +153,6 @@ def compare_to_end(
         get_ready(record)
         import likewise.producer.report.comparison  # noqa: F401  # while the runs train
         from likewise.producer import follow_ups, replay
-        from likewise.producer.blame import causes
 
         follow_to_end(session, record, quiet=quiet)
         outcome = judge(session, record)
@@ -162,6 +161,9 @@ def compare_to_end(
             outcome = follow_up(session, outcome, follow_ups.perturbed_twin, quiet=quiet)
         if trace:
             outcome = follow_up(session, outcome, replay.replays, quiet=quiet)
+        if trace and outcome.comparison.first_divergences:
+            from likewise.producer.blame import causes
+
             outcome = follow_up(session, outcome, causes.shares, quiet=quiet)
     return outcome
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from likewise.producer.blame.causes import CAUSES, with_causes
 from likewise.producer.compare import Background, Basis, basis_of
-from likewise.producer.follow_ups import PERTURBED, RERUN, TWIN, Finished, Judged
+from likewise.producer.follow_ups import CAUSES, PERTURBED, RERUN, TWIN, Finished, Judged
 from likewise.producer.replay import RELATIONS
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.traces import maps_of, traced_of
@@ -70,6 +69,8 @@ def _caused(outcome: Judged) -> Judged:
     """Return the outcome with the share of each of several causes, where these were trained."""
     if CAUSES not in outcome.finished:
         return outcome
+    from likewise.producer.blame.causes import with_causes
+
     return replace(outcome, comparison=with_causes(outcome, outcome.finished[CAUSES]))
 
 

@@ -135,10 +135,11 @@ class ComparisonResult(Result):
         """Return the comparison; of one that was held against a golden result, what has changed since."""
         from likewise.producer.judging import divergence_maps
         from likewise.producer.report.comparison import ComparisonDocument
-        from likewise.producer.report.golden import GoldenDocument
         from likewise.producer.report.truth import truth_of
 
         if self.since is not None:
+            from likewise.producer.report.golden import GoldenDocument
+
             return GoldenDocument(since=self.since)
         tables = {run.side: run.table for run in self.outcome.comparison.runs}
         truth = truth_of(self.outcome.runs, tables, self.outcome.arrays) if page else None

@@ -17,7 +17,7 @@ from likewise.producer.blame.explanation import WORTH_A_WORD, Explanation, perce
 from likewise.producer.blame.plan import Plan, identity, plan
 from likewise.producer.blame.shares import MOST_COMBINED
 from likewise.producer.display import both, count
-from likewise.producer.follow_ups import FollowUpPlan, Judged
+from likewise.producer.follow_ups import CAUSES, FollowUpPlan, Judged
 from likewise.producer.runs.submit import FollowUp
 from likewise.producer.verdict.models import Cause, FirstDivergence
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from likewise.producer.runs.results import FinishedRuns
     from likewise.producer.verdict.models import Comparison
 
-CAUSES = "causes"
-"""The relation of these trainings to the experiment that is compared."""
 BUDGET_S = 20.0
 """Shares that would take longer to find are left to `likewise explain`."""
 

@@ -67,11 +67,14 @@ class GroupedCommands(TyperGroup):
             sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section a panel, in the order in which the commands were added."""
+        """Write a section a panel, in the order in which the commands were added.
+
+        A list needs no options: those that all commands have are made for the one that is asked for.
+        """
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
+            command = self.commands[name]
+            if not command.hidden:
                 panel = getattr(command, "rich_help_panel", None) or OTHER
                 panels.setdefault(str(panel), []).append((name, command.get_short_help_str(_WHOLE)))
         for panel, rows in panels.items():

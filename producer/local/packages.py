@@ -92,10 +92,10 @@ def index_options(environment: WorkerEnvironment, adapters: Path) -> list[str]:
 
 def as_tested(environment: WorkerEnvironment, adapters: Path) -> WorkerEnvironment:
     """Return the environment without its version where that is the one that the adapter is tested with."""
-    from packaging.specifiers import SpecifierSet
-
     if environment.version is None:
         return environment
+    from packaging.specifiers import SpecifierSet
+
     asked = SpecifierSet(f"=={environment.version}", prereleases=True)
     pinned = framework_requirement(environment, adapters)
     versions = [] if pinned is None else [one.version for one in pinned.specifier]

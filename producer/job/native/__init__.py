@@ -14,13 +14,12 @@ installed framework. A framework without a file here has no native defaults: it 
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job import Job
@@ -64,7 +63,6 @@ Table = Mapping[str, Mapping[str, NativeDefault]]
 """Rows by section and field."""
 
 _KINDS = ("loss", "optimizer", "schedule", "layer", "activation", "training")
-_ROWS = TypeAdapter(dict[str, NativeDefault])
 
 
 @cache
@@ -73,13 +71,15 @@ def native_table(framework: str) -> Table:
     file = files("likewise.producer.job.native").joinpath(f"{framework}.toml")
     if not file.is_file():
         return {}
+    import tomllib
+
     return dict(_sections(tomllib.loads(file.read_text(encoding="utf-8")), ""))
 
 
 def _sections(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, dict[str, NativeDefault]]]:
     rows = {name: item for name, item in document.items() if "source" in item}
     if rows:
-        yield path, _ROWS.validate_python(rows)
+        yield path, {name: NativeDefault.model_validate(row) for name, row in rows.items()}
     for name, item in document.items():
         if name not in rows:
             yield from _sections(item, f"{path}.{name}" if path else name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from likewise.producer.blame.causes import CAUSES, shares, with_causes
+from likewise.producer.blame.causes import shares, with_causes
 from likewise.producer.compare import Background, basis_of
-from likewise.producer.follow_ups import Judged
+from likewise.producer.follow_ups import CAUSES, Judged
 from likewise.producer.runs.results import FinishedRuns
 from likewise.producer.verdict.models import FirstDivergence, ReplayFindings
 from likewise.producer.verdict.side_runs import side_runs
