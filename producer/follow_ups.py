@@ -45,8 +45,8 @@ FollowUpPlan = Generator[Sequence[FollowUp | Submitted], Finished, Answer]
 """Yields what is to be trained together, is sent what that returned, and returns an answer in the end."""
 
 TWIN, RERUN, PERTURBED, CAUSES = "twin", "rerun", "perturbed", "causes"
-"""The relations of the float64 twin, the rerun, the twin from a moved start, and the mixtures of settings that
-tell several causes apart, to the experiment that is trained once more."""
+"""The relations of the float64 twin, the rerun, the twin from a moved start, and the mixtures of settings
+that tell several causes apart, to the experiment that is trained once more."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+SHORT_BYTES = 64 * 1024
+"""What processes say of themselves is no longer than this."""
 
 
 class Frozen(BaseModel):
@@ -21,3 +26,19 @@ class Frozen(BaseModel):
         validate_default=True,
         defer_build=True,
     )
+
+
+Said = TypeVar("Said", bound=Frozen)
+
+
+def read_short(model: type[Said], document: bytes) -> Said | None:
+    """Return what a short document says; None where it is another model's, or longer than any of ours.
+
+    Each fault that pydantic finds takes a copy of what it was found in: 8 MB of wrong fields took 2.4 GB.
+    """
+    if len(document) > SHORT_BYTES:
+        return None
+    try:
+        return model.model_validate_json(document)
+    except ValidationError:
+        return None

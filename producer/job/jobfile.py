@@ -41,6 +41,7 @@ _SIDE = re.compile(
 )
 _FIELDS = ("framework", "version", "device", "execution", "precision")
 _ID = re.compile(r"[0-9a-f]{4,20}")
+_WHOLE = "write the character itself, or both of its halves"
 _NO_LABEL = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -120,6 +121,12 @@ def validate(document: dict[str, Any], source: str) -> Experiment:
         raise JobFileError(
             source, [Problem(path="schema_version", value=str(version), message=newer, hint=hint)]
         )
+    halved = [
+        Problem(path=printable(path), value=short(text), message="has half of a character", hint=_WHOLE)
+        for path, text in paths.halved_texts(document)
+    ]
+    if halved:
+        raise JobFileError(source, halved)
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:

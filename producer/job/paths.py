@@ -5,10 +5,13 @@ A list's items go by index or, for layers, by name. Pure.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from likewise.producer.display import did_you_mean, short
 
+_HALF = re.compile("[\ud800-\udfff]")
 _OPEN = {("overrides", "*"), ("initial_weights", "weights")}
 """Mappings whose keys are themselves dotted: the rest of a path is one key."""
 
@@ -65,6 +68,25 @@ def by_index(document: Any, path: str) -> str:
         else:
             here = here.get(key) if isinstance(here, dict) else None
     return ".".join(keys)
+
+
+def halved_texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each word, or key, that has half of a character.
+
+    JSON can write such a half, a surrogate alone; no file, terminal or message can.
+    """
+    if isinstance(value, str):
+        if _HALF.search(value):
+            yield ".".join(path), value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if _HALF.search(str(key)):
+                yield ".".join(path), key
+            yield from halved_texts(one, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            if isinstance(one, str | dict | list):
+                yield from halved_texts(one, (*path, str(number)))
 
 
 def is_in(path: str, *places: str) -> bool:

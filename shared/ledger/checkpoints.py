@@ -18,7 +18,7 @@ import redis
 from pydantic import Field, TypeAdapter, ValidationError
 
 from likewise.shared.errors import DataError
-from likewise.shared.frozen import Frozen
+from likewise.shared.frozen import SHORT_BYTES, Frozen
 from likewise.shared.ledger.transitions import MOST_CHUNKS, script
 from likewise.shared.names import CHECKPOINT_CHUNK, run_key
 from likewise.shared.store.arrays import CHUNK_BYTES
@@ -52,8 +52,10 @@ _REFS = TypeAdapter(tuple[CheckpointRef, ...])
 
 def read_refs(document: bytes | None) -> tuple[CheckpointRef, ...]:
     """Return the checkpoints that a run's record names, newest first; none where that cannot be read."""
+    if not document or len(document) > SHORT_BYTES:
+        return ()
     try:
-        return _REFS.validate_json(document) if document else ()
+        return _REFS.validate_json(document)
     except ValidationError:
         return ()
 

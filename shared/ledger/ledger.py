@@ -15,12 +15,12 @@ from itertools import islice, takewhile
 from typing import Any, TypeVar, cast
 
 import redis
-from pydantic import ValidationError
 from redis.client import Pipeline
 
 from likewise.shared import names
 from likewise.shared.connection import explained
 from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
+from likewise.shared.frozen import read_short
 from likewise.shared.ledger.reading import RECORD_FIELDS, experiment_of, record_of, run_of, text_of
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
 from likewise.shared.ledger.transitions import Before, run_script, script
@@ -310,12 +310,8 @@ class Ledger:
     def census(self) -> tuple[list[WorkerPresence], float]:
         """Return the live workers and, from the same look, the server's time in seconds."""
         clock, *documents = census(self.client)
-        found = []
-        for document in documents:
-            try:
-                found.append(WorkerPresence.model_validate_json(document))
-            except ValidationError:
-                continue
+        read = (read_short(WorkerPresence, document) for document in documents)
+        found = [worker for worker in read if worker is not None]
         return sorted(found, key=lambda worker: (worker.framework, worker.worker_id)), int(clock) / 1e6
 
     def begin_submission(self, experiment_id: str, *, now_s: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 import redis
 from pydantic import Field
 
-from likewise.shared.frozen import Frozen
+from likewise.shared.frozen import Frozen, read_short
 from likewise.shared.gpus import Gpu
 from likewise.shared.job.experiment import Experiment
 from likewise.shared.job.fields import Many
@@ -227,9 +227,9 @@ def end_of_progress(client: redis.Redis, experiment_id: str) -> str:
 
 def _entry(position: str, fields: dict[bytes, bytes]) -> StreamEntry:
     """Return an entry; one that cannot be read, such as another version's, tells of nothing."""
-    with suppress(ValueError):  # ValidationError and UnicodeDecodeError are of these
+    with suppress(UnicodeDecodeError):
         if b"event" in fields:
-            event = ProgressEvent.model_validate_json(fields[b"event"])
+            event = read_short(ProgressEvent, fields[b"event"])
             return StreamEntry(position=position, event=event)
         changed, state = (fields[name].decode() if name in fields else None for name in (b"run", b"state"))
         return StreamEntry(position=position, changed_run_id=changed, state=state)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from likewise.shared.errors import ServiceError
-from likewise.shared.frozen import Frozen
+from likewise.shared.frozen import Frozen, read_short
 
 Activity = Literal["starting", "idle", "claiming", "training", "sending"]
 """What a child does. While `claiming` it may wait until its host is free; while `sending`, for Redis."""
@@ -129,8 +129,7 @@ class ChildPage:
         length, checksum = _HEADER.unpack(self._memory[_REPORT:begin])
         document = self._memory[begin : begin + length]
         if length and crc32(document) == checksum:  # else it is just being written
-            with suppress(ValidationError):
-                self._said = ChildReport.model_validate_json(document)
+            self._said = read_short(ChildReport, document) or self._said
         return self._said
 
     def ask_to_stop(self) -> None:

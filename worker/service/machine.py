@@ -21,11 +21,11 @@ from pathlib import Path
 from types import TracebackType
 
 import redis
-from pydantic import ValidationError
 from redis.exceptions import LockError
 from redis.lock import Lock
 
 from likewise.shared.errors import RedisError
+from likewise.shared.frozen import read_short
 from likewise.shared.ledger.records import WorkerPresence, presences
 from likewise.shared.names import child_key, host_key
 from likewise.shared.results.run_result import Conditions
@@ -126,11 +126,11 @@ class HostLease:
 
     def _others_train(self) -> bool:
         for document in presences(self._client):
-            with suppress(ValidationError):
-                other = WorkerPresence.model_validate_json(document)
-                beside_us = other.host == self._host and other.worker_id != self._worker_id
-                if beside_us and self._client.hget(child_key(other.worker_id), "run_id"):
-                    return True
+            other = read_short(WorkerPresence, document)
+            if other is None or other.host != self._host or other.worker_id == self._worker_id:
+                continue
+            if self._client.hget(child_key(other.worker_id), "run_id"):
+                return True
         return False
 
 

@@ -252,6 +252,11 @@ def test_a_file_of_an_examples_name_in_this_folder_comes_first(
         ("large.yaml", "large.yaml: is larger than a job file may be (16 MiB)"),
         ("empty.yaml", "empty.yaml: is empty (`likewise init` writes one to start from)"),
         ("list.yaml", "list.yaml: is not a job file: expected fields such as `name: value`"),
+        (
+            "half.json",
+            'loss.type = "\\ud800": has half of a character (write the character itself, or both of its',
+        ),
+        ("half.json", '\n  data = "\\udc00"'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(
@@ -267,6 +272,7 @@ def test_a_file_that_cannot_be_read_is_refused(
         "large.yaml": b"#" * (17 * 2**20),
         "empty.yaml": b"",
         "list.yaml": b"- 1",
+        "half.json": rb'{"loss": {"type": "\ud800"}, "data": {"\udc00": 1}}',
     }.items():
         if spec == name:
             Path(name).write_bytes(data)
