@@ -41,7 +41,7 @@ def test_a_run_that_lost_its_worker_goes_before_those_that_wait(served: Any, unt
     desk = stack.desk
     lost = stack.submit("slow", epochs=LONG)
     desk.wait(lost, "leased", within_s=20)
-    others = [stack.submit() for _ in range(3)]
+    others = [stack.submit(priority="high") for _ in range(3)]
     os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
     attempt(desk, until, lost, 2)
     # A worker may have one message in hand when its child dies; all that still lie in the queue come after.
