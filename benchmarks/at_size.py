@@ -5,7 +5,10 @@
 The plain program of a side is what `likewise code` prints: stock layers, a stock optimizer, `fit` or a loop
 over a DataLoader (`execution: stock`). Both run in the same warm worker on the same number of threads, in
 turns, and each has the host to itself. Prints a JSON document a network and framework: of training without
-compiling, and of a whole run with building, compiling and the final outputs.
+compiling, of a whole run with building, compiling and the final outputs, and of the machine's peak, which is
+the network's largest operation timed alone (`peak.py`), on one thread or on as many as the training had,
+whichever is quicker. An update counts as three forward passes of multiply-adds with kernels: the gradients by
+the inputs and by the kernels take one each. What else it does counts as nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from typing import Any
 
 import numpy as np
 from processes import private_redis
-from stack import Desk, document, warm_workers
+from stack import HERE, Desk, document, warm_workers
+
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
 
 Layers = list[dict[str, Any]]
 NAMES = {"tensorflow": "TensorFlow", "torch": "PyTorch"}
@@ -126,6 +132,18 @@ NETWORKS: dict[str, tuple[str, Layers, tuple[int, ...], int, int]] = {
 }
 """What it is, its layers, a sample's shape, the number of samples and of those in a batch."""
 
+LARGEST: dict[str, tuple[str, ...]] = {
+    "mlp": ("product", "128", "784", "512"),
+    "conv": ("convolution", "64", "14", "32", "64"),
+    "resnet": ("convolution", "64", "32", "16", "16"),
+    "lstm": ("product", "32", "64", "256"),
+    "gru": ("product", "32", "64", "192"),
+    "transformer": ("product", "1024", "64", "128"),
+}
+"""The operation that most of a network's multiply-adds are in, in the words of `peak.py`."""
+PASSES = 3
+"""An update's multiply-adds, in forward passes."""
+
 
 def main() -> None:
     """Print a document for every network in both frameworks."""
@@ -141,8 +159,11 @@ def main() -> None:
         with warm_workers(pythons, desk):
             for network in given.networks:
                 job = written(network, Path(folder))
-                for framework in pythons:
-                    print(json.dumps(timed(network, job, framework, desk, budget=given.budget)), flush=True)
+                for framework, python in pythons.items():
+                    found = timed(network, job, framework, desk, budget=given.budget)
+                    threads = max(map(int, found["rows"]["threads"].split(", ")))
+                    found["rows"] |= of_the_peak(network, job, [python, framework], threads, found["rows"])
+                    print(json.dumps(found), flush=True)
 
 
 def written(network: str, folder: Path) -> Path:
@@ -191,6 +212,30 @@ def timed(network: str, job: Path, framework: str, desk: Desk, *, budget: int) -
         ratio=plain_s / ours_s,
         at_least=1.0,
     )
+
+
+def of_the_peak(
+    network: str, job: Path, program: list[str], threads: int, rows: dict[str, Any]
+) -> dict[str, float | str]:
+    """What share of the machine's peak the training reached, and what the peak was measured on.
+
+    `program` is a Python and the framework that it has.
+    """
+    python, framework = program
+    _, _, shape, samples, _ = NETWORKS[network]
+    described = Job.model_validate_json(job.read_bytes())
+    each = compile_job(described, shape).multiply_adds * PASSES
+    rate = each * samples * described.training.epochs / rows["ours, two epochs_s"]
+    peak = 0.0
+    for many in sorted({1, threads}):
+        words = [python, str(HERE / "peak.py"), framework, str(many), *LARGEST[network]]
+        peak = max(peak, float(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout))
+    kind, *sizes = LARGEST[network]
+    return {
+        "share of the machine's peak": f"{100 * rate / peak:.0f} %",
+        "the peak, multiply-adds a second": f"{peak / 1e9:.1f} billion",
+        "the peak's operation": f"{kind} {' × '.join(sizes)}",
+    }
 
 
 if __name__ == "__main__":
