@@ -38,8 +38,8 @@ PARTS: list[tuple[str, list[str], Any]] = [
     (
         "activations",
         [
-            *("PlainActivation", "LeakyRelu", "Elu", "Celu", "HardSigmoid", "Softplus", "HardTanh"),
-            *("Shrink", "Threshold", "Squareplus", "Sparsemax"),
+            *("PlainActivation", "Softmax", "LeakyRelu", "ClippedRelu", "Elu", "Celu", "HardSigmoid"),
+            *("Softplus", "HardTanh", "Shrink", "Threshold", "Squareplus", "Sparsemax"),
         ],
         activations,
     ),

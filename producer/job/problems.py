@@ -18,6 +18,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from likewise.producer.display import also_known, both, did_you_mean, nearest, printable, short
+from likewise.producer.job.not_taken import field_instead_of, instead_of
 from likewise.shared.errors import Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import BuiltinData
@@ -221,11 +222,12 @@ def _words(found: _Found) -> tuple[str, str | None]:
         message, hint = "is missing", example or f"{_article(found.kind)} needs it"
     elif kind == "extra_forbidden":
         message, hint = f"unknown field of {found.kind}", _elsewhere(found.path)
+        hint = field_instead_of(found.kind, found.path[-1]) or hint
         hint = hint or did_you_mean(found.path[-1], found.fields)
     elif kind == "union_tag_invalid":
         message, hint = f"unknown {_kind(found.path)}", did_you_mean(str(context["tag"]), found.tags)
-        if context["tag"] in _REFUSED:
-            message, hint = "is not taken", _REFUSED[context["tag"]]
+        if instead := instead_of(_kind(found.path), str(context["tag"])):
+            message, hint = message if instead.startswith("write ") else "is not taken", instead
         if found.path == ("data",) and context["tag"] in BUILTIN_NAMES:
             hint = f"did you mean {{type: builtin, name: {context['tag']}}}?"
     elif kind == "union_tag_not_found":
@@ -277,14 +279,6 @@ def _elsewhere(path: tuple[str, ...]) -> str | None:
         and any(_is_model(option) and name in option.model_fields for option in _options(field.annotation))
     ]
     return f"did you mean {_either(places)}?" if 0 < len(places) < 3 else None
-
-
-_REFUSED = {
-    "rrelu": "it draws a slope for each element of each batch, by the framework's own generator, so that "
-    "no two frameworks train alike; {type: leaky_relu, negative_slope: 0.22916666666666666}, the mean of its "
-    "1/8 and 1/3, is what it is in evaluation",
-}
-"""What is known and not taken, with the reason and what can be declared in its place."""
 
 
 def _wrong_type(found: _Found, expected: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from likewise.producer.job.resolve import SettingDifference, setting_differences
 from likewise.producer.wording import (
     data,
+    functions,
     gathering,
     held,
     initializers,
@@ -125,7 +126,7 @@ RULES = (
     Rule(says="one number stands for every axis and side", apply=layers.numbers_alike),
     Rule(says="every window stands in the same place", apply=layers.padded_alike),
     Rule(says="this layer is not frozen", apply=layers.frozen_alike),
-    Rule(says="both words are one function", apply=layers.functions_alike),
+    Rule(says="both words are one function", apply=functions.functions_alike),
     Rule(says="this flatten has only one order", apply=layers.flattened_alike),
     Rule(
         says="batch normalization takes off the mean, and with it any bias in front of it",

@@ -255,28 +255,6 @@ def frozen_alike(reference: Form, other: Form) -> Forms | None:
     return (reference, changed) if changed is not other else None
 
 
-def functions_alike(reference: Form, other: Form) -> Forms | None:
-    """Take the reference's word for an activation function that has two."""
-    changed = other
-    for index, mine, theirs in pairs_of_layers(reference, other):
-        if differs(mine, theirs, "activation") and _function(mine) == _function(theirs):
-            changed = changed.with_layer(index, activation=mine.model_dump(mode="json")["activation"])
-    return (reference, changed) if changed is not other else None
-
-
-def _function(layer: Any) -> dict[str, Any]:
-    """Return an activation function's word and numbers, by one word for each function."""
-    function = layer.activation
-    if isinstance(function, str):  # a recurrent layer takes few words, and no settings
-        return {"type": function}
-    if function.type == "leaky_relu" and function.negative_slope in (0.0, 1.0):
-        return {"type": "linear" if function.negative_slope else "relu"}
-    if function.type == "hard_tanh" and (function.min_value, function.max_value) == (0.0, 6.0):
-        return {"type": "relu6"}
-    numbers: dict[str, Any] = function.model_dump(mode="json")
-    return numbers
-
-
 def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
     """Leave out a bias that starts at 0 and that a batch normalization takes off again with the mean."""
     if not same_start(reference, other):

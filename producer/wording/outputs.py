@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from likewise.producer.wording.form import Facts, Form, Scale
+from likewise.producer.wording.functions import last_word
 from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms
 from likewise.producer.wording.training import SQUASHED
 from likewise.shared.job import Job
@@ -83,7 +84,7 @@ def _head(form: Form, name: str) -> tuple[str, bool] | None:
     penalized = layer.activity_regularizer is not None  # of probabilities or of logits
     if activation is None or penalized or layer.type not in (*HAVE_ACTIVATIONS, "activation"):
         return None
-    return activation.type, bool(getattr(form.job.losses[name], "from_logits", True))
+    return last_word(form, _place(form, name)), bool(getattr(form.job.losses[name], "from_logits", True))
 
 
 def _is(head: tuple[str, bool] | None, activation: str, *, from_logits: bool) -> bool:

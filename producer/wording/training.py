@@ -11,6 +11,7 @@ from math import isclose
 from typing import Any
 
 from likewise.producer.wording.form import EQUAL, PARTS, Form
+from likewise.producer.wording.functions import last_word
 from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms, kinds
 from likewise.shared.job.loss import (
     BinaryLoss,
@@ -71,7 +72,8 @@ def _last_activation(form: Form) -> str | None:
     if layer.activity_regularizer is not None:  # it is of probabilities or of logits
         return "penalized"
     activation = getattr(layer, "activation", None)
-    return activation.type if activation and layer.type in (*HAVE_ACTIVATIONS, "activation") else None
+    known = activation and layer.type in (*HAVE_ACTIVATIONS, "activation")
+    return last_word(form, _head_layer(form)) if known else None
 
 
 def _gives_logits(form: Form) -> bool:

@@ -4,7 +4,9 @@
     selu 1.0507009873554805·(x, or 1.6732632423543772·(exp(x) − 1) below 0)
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
     softplus log(1 + exp(beta·x))/beta; softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
-    softmax over the last axis; mish x·tanh(softplus(x)); log_softmax log(softmax(x)); softmin softmax(−x)
+    softmax exp(x) over its sum on an axis; log_softmax log(softmax(x)); softmin softmax(−x)
+    mish x·tanh(softplus(x))
+    clipped_relu max_value from max_value on, x from threshold on, negative_slope·(x − threshold) below
     sparsemax max(x − τ, 0) over the last axis, with τ = (x₁ + … + xₖ − 1)/k of the k largest x, those with
     xⱼ > (x₁ + … + xⱼ − 1)/j, so that it sums to 1
     relu6 min(max(x, 0), 6); hard_sigmoid min(max(slope·x + ½, 0), 1); hard_silu x·min(max(x/6 + ½, 0), 1)
@@ -16,14 +18,15 @@
     sparse_sigmoid 1 from 1 on, 0 up to −1, ½(x + 1) between
 
 At exactly 0 the gradient of relu and relu6 is 0, of leaky_relu negative_slope, of elu and celu 1 and of selu
-1.0507…; that of hard_tanh is 0 at both its ends, and of hard_sigmoid slope.
+1.0507…; that of hard_tanh is 0 at both its ends, of hard_sigmoid slope, and of clipped_relu 0 at
+max_value and negative_slope at threshold.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import NonNegative, Positive
@@ -35,9 +38,24 @@ class PlainActivation(Frozen):
 
     type: Literal[
         "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softsign", "tanh",
-        "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu",
+        "sigmoid", "mish", "relu6", "hard_silu",
         "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus", "sparse_sigmoid",
     ]  # fmt: skip
+
+
+class Softmax(Frozen):
+    """exp(x) over its sum along an axis, its logarithm, or that of −x."""
+
+    type: Literal["softmax", "log_softmax", "softmin"]
+    axis: int = -1
+    """Along which axis of the output: 1 is a sample's first, −1 its last; PyTorch's dim. Over the steps of
+    (steps, features) it is 1."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_last(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the last axis out, so that a softmax is written, and hashed, as it ever was."""
+        written: dict[str, Any] = handler(self)
+        return {name: value for name, value in written.items() if name != "axis" or self.axis != -1}
 
 
 class LeakyRelu(Frozen):
@@ -46,6 +64,22 @@ class LeakyRelu(Frozen):
     type: Literal["leaky_relu"]
     negative_slope: NonNegative = 0.2
     """Keras's word leaky_relu has 0.2, its layer LeakyReLU 0.3, PyTorch 0.01."""
+
+
+class ClippedRelu(Frozen):
+    """A relu that may end at max_value, begin at threshold and leak below it, as Keras's ReLU layer."""
+
+    type: Literal["clipped_relu"]
+    max_value: NonNegative | None = None
+    """Null is no limit; 6 is PyTorch's ReLU6."""
+    negative_slope: NonNegative = 0.0
+    threshold: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> ClippedRelu:
+        if self.max_value is not None and self.max_value <= self.threshold:
+            raise ValueError(f"max_value {self.max_value:g} is not above threshold {self.threshold:g}")
+        return self
 
 
 class Elu(Frozen):
@@ -126,7 +160,9 @@ class Sparsemax(Frozen):
 
 Activation = Annotated[
     PlainActivation
+    | Softmax
     | LeakyRelu
+    | ClippedRelu
     | Elu
     | Celu
     | HardSigmoid
@@ -139,3 +175,15 @@ Activation = Annotated[
     Kinds(),
 ]
 LINEAR = PlainActivation(type="linear")
+
+
+def word_over(activation: Activation, rank: int | None) -> str:
+    """Return the function's word, which says the axis of a softmax that is not over an output's last.
+
+    Args:
+        activation: The function.
+        rank: How many axes a sample's output has; None where that is not known.
+    """
+    if isinstance(activation, Softmax) and activation.axis not in (-1, rank):
+        return f"{activation.type} over axis {activation.axis}"
+    return activation.type

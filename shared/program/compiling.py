@@ -8,12 +8,13 @@ from itertools import accumulate
 from math import prod
 
 from likewise.shared.job import Job, Model
+from likewise.shared.job.activations import Softmax, word_over
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import LayerWeight
 from likewise.shared.job.layers.merging import Concatenate, MultiHeadAttention
 from likewise.shared.job.model import JOINED
 from likewise.shared.job.several import ONLY_OUTPUT
-from likewise.shared.job.shape import Shape, ShapeError
+from likewise.shared.job.shape import Shape, ShapeError, axis_of
 from likewise.shared.program.spec import (
     IndexLimit,
     Mask,
@@ -145,18 +146,19 @@ def _outputs(model: Model, stages: tuple[Stage, ...], targets: dict[str, Target]
             width=width,
             path=f"model.layers.{place}",
             setting=_width_setting(model, place),
-            last_activation=_last_activation(model, place),
+            last_activation=_last_activation(model, stages, place),
         )
         column, target_column = column + width, target_column + wanted
 
 
-def _last_activation(model: Model, place: int) -> str:
+def _last_activation(model: Model, stages: tuple[Stage, ...], place: int) -> str:
     """Return what the output of a layer passed last."""
     while (word := model.layers[place].last_activation) is None:
         place = model.sources(place)[0] - 1
         if place < 0:
             return "linear"
-    return word
+    activation = getattr(model.layers[place], "activation", None)
+    return word_over(activation, len(stages[place].output)) if isinstance(activation, Softmax) else word
 
 
 def _width_setting(model: Model, place: int) -> str | None:
@@ -194,6 +196,8 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
         path = model.layer_path(index)
         try:
             output = layer.output_shape(*inputs)
+            if isinstance(activation := getattr(layer, "activation", None), Softmax):
+                axis_of(activation.axis, output)
         except ShapeError as error:
             raise ShapeError(f"{path} ({layer.kind}) {error}") from None
         outputs.append(output)

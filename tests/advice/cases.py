@@ -499,6 +499,8 @@ def activation_pairs() -> Iterator[Pair]:
         words: dict[str, tuple[Any, Any]] = {
             "sums": ("largest", "cumulative"),
             "min_value": (-0.5, -0.25),
+            "max_value": (0.75, 0.625),
+            "axis": (-1, 1),
         }
         exact = {name: words.get(name, (0.25,))[0] for name in model.model_fields if name != "type"}
         layers = [
@@ -515,7 +517,9 @@ def activation_pairs() -> Iterator[Pair]:
                 f"activation.{word}",
             )
         for name in model.model_fields:
-            if name != "type":
+            if name == "axis":
+                yield from softmax_pairs(word)
+            elif name != "type":
                 one = changed(job(layers), "model.layers.1.activation", {"type": word, **exact})
                 yield Pair(
                     f"model.layers.1.activation.{name}",
@@ -524,6 +528,25 @@ def activation_pairs() -> Iterator[Pair]:
                     FLAT,
                     f"activation.{word}.{name}",
                 )
+
+
+def softmax_pairs(word: str) -> Iterator[Pair]:
+    """A softmax over another axis, behind a dense layer and behind convolutions."""
+    for start, shape in (
+        (dense(4, name="start"), STEPS),
+        ({"type": "conv1d", "filters": 3, "kernel_size": 2, "name": "start"}, STEPS),
+        ({"type": "conv2d", "filters": 3, "kernel_size": 2, "name": "start", "activation": word}, IMAGE),
+    ):
+        middle = {"type": "activation", "activation": word, "name": "middle"}
+        one = job([start, middle, {"type": "flatten"}, dense(name="head")])
+        for place, axis in ((1, 1), (1, -2), *([(0, 2)] if "activation" in start else [])):
+            path = f"model.layers.{place}.activation.axis"
+            kind = f"activation.{word}.axis"
+            yield Pair(path, one, changed_axis(one, place, word, axis), shape, kind)
+
+
+def changed_axis(document: dict[str, Any], place: int, word: str, axis: int) -> dict[str, Any]:
+    return changed(document, f"model.layers.{place}.activation", {"type": word, "axis": axis})
 
 
 def image_pairs() -> Iterator[Pair]:

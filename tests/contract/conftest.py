@@ -22,11 +22,13 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.activations import (
     Activation,
     Celu,
+    ClippedRelu,
     Elu,
     HardSigmoid,
     HardTanh,
     LeakyRelu,
     Shrink,
+    Softmax,
     Softplus,
     Sparsemax,
     Squareplus,
@@ -209,11 +211,6 @@ def _expm1_below(x: np.ndarray) -> np.ndarray:
     return np.expm1(np.minimum(x, 0))
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
 def _sparsemax(x: np.ndarray) -> np.ndarray:
     """The nearest row that sums to 1 with nothing below 0: by halving where the threshold lies."""
     low, high = x.min(axis=-1, keepdims=True) - 1, x.max(axis=-1, keepdims=True)
@@ -234,10 +231,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softsign": lambda x: x / (1 + np.abs(x)),
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softmax": _softmax,
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
-    "log_softmax": lambda x: x - np.logaddexp.reduce(x, axis=-1, keepdims=True),
-    "softmin": lambda x: _softmax(-x),
     "relu6": lambda x: np.clip(x, 0, 6),
     "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "log_sigmoid": lambda x: -np.logaddexp(0, -x),
@@ -256,13 +250,35 @@ def _keras_sparsemax(x: np.ndarray) -> np.ndarray:
     return np.maximum(rows - np.array(thresholds)[:, None], 0).reshape(x.shape)
 
 
+def _of_softmax(activation: Softmax, x: np.ndarray) -> np.ndarray:
+    """The softmax along its axis, its logarithm, or that of −x."""
+    x = -x if activation.type == "softmin" else x
+    log = x - np.logaddexp.reduce(x, axis=activation.axis, keepdims=True)
+    return log if activation.type == "log_softmax" else np.exp(log)
+
+
+def _in_parts(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """A function that is a line on each of its parts."""
+    match activation:
+        case ClippedRelu(max_value=limit, negative_slope=slope, threshold=begins):
+            leaks = np.where(x > begins, x, slope * (x - begins))
+            return leaks if limit is None else np.minimum(leaks, limit)
+        case LeakyRelu(negative_slope=slope):
+            return np.where(x < 0, slope * x, x)
+        case HardTanh(min_value=low, max_value=high):
+            return np.clip(x, low, high)
+        case Threshold(threshold=threshold, value=value):
+            return np.where(x > threshold, x, value)
+    raise ValueError(activation)
+
+
 def activated(  # noqa: PLR0911 -- one return a kind
     activation: Activation, x: np.ndarray
 ) -> np.ndarray:
     """The function of x."""
     match activation:
-        case LeakyRelu(negative_slope=slope):
-            return np.where(x < 0, slope * x, x)
+        case LeakyRelu() | ClippedRelu() | HardTanh() | Threshold():
+            return _in_parts(activation, x)
         case Elu(alpha=alpha):
             return np.where(x < 0, alpha * _expm1_below(x), x)
         case Celu(alpha=alpha):
@@ -271,19 +287,17 @@ def activated(  # noqa: PLR0911 -- one return a kind
             return np.clip(slope * x + 0.5, 0, 1)
         case Softplus(beta=beta):
             return np.logaddexp(0, beta * x) / beta
-        case HardTanh(min_value=low, max_value=high):
-            return np.clip(x, low, high)
         case Shrink(type=word, threshold=threshold):
             moved = x - threshold * np.sign(x) if word == "soft_shrink" else x
             return np.where(np.abs(x) > threshold, moved, 0)
-        case Threshold(threshold=threshold, value=value):
-            return np.where(x > threshold, x, value)
         case Sparsemax(sums="largest"):
             return _sparsemax(x)
         case Sparsemax():
             return _keras_sparsemax(x)
         case Squareplus(b=b):
             return (x + np.sqrt(x**2 + b)) / 2
+        case Softmax():
+            return _of_softmax(activation, x)
         case _:
             return ACTIVATIONS[activation.type](x)
 

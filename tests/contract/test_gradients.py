@@ -28,6 +28,8 @@ SET = (
     {"type": "hard_sigmoid", "slope": 0.2},
     {"type": "softplus", "beta": 2.5},
     {"type": "hard_tanh", "min_value": 0.0, "max_value": 0.75},
+    {"type": "clipped_relu", "max_value": 0.75, "negative_slope": 0.1, "threshold": 0.25},
+    {"type": "clipped_relu", "negative_slope": 0.25},
     {"type": "soft_shrink", "threshold": 0.1},
     {"type": "threshold", "threshold": 0.1, "value": -0.5},
     {"type": "squareplus", "b": 0.3},
@@ -109,6 +111,18 @@ def test_an_activation_and_its_gradient_follow_the_formula(activation: Any, kit:
         layers.insert(0, {"type": "dense", "units": 3, "activation": "softmax"})
     job = kit.job(layers=layers)
     check_against_reference(kit, job, kit.block(1, rate=1.0))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "log_softmax", "softmin"])
+def test_a_softmax_over_another_axis_follows_the_formula(kind: str, kit: Any) -> None:
+    over = {"type": kind, "axis": 1}
+    layers = [
+        {"type": "dense", "units": 4, "activation": over},
+        {"type": "activation", "activation": {"type": "softmax", "axis": -2}},
+        "flatten",
+        {"type": "dense", "units": 2},
+    ]
+    check_against_reference(kit, kit.job(layers=layers), kit.block(1, rate=1.0), input_shape=(5, 3))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -45,6 +45,7 @@ ONE_AXIS = [
     {"type": "dropout", "rate": 0.3},
     {"type": "average_pooling1d", "pool_size": 2, "padding": "same"},
     {"type": "max_pooling1d", "pool_size": 2, "strides": 1},
+    {"type": "activation", "activation": {"type": "softmax", "axis": 1}},
     {"type": "flatten"},
     HEAD,
 ]

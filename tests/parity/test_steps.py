@@ -201,6 +201,14 @@ CHANGES: dict[str, dict[str, Any]] = (
         "activation hard_tanh 0 to 0.75": {
             "activation": {"type": "hard_tanh", "min_value": 0.0, "max_value": 0.75}
         },
+        "activation clipped_relu 0.25 to 0.75": {
+            "activation": {
+                "type": "clipped_relu",
+                "max_value": 0.75,
+                "negative_slope": 0.1,
+                "threshold": 0.25,
+            }
+        },
         "activation exponential": {
             "activation": "exponential",
             "optimizer": {"type": "sgd", "learning_rate": 0.005},  # larger steps make chaos of rounding

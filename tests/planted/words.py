@@ -43,20 +43,22 @@ class WordFault:
     word: str
     document: dict[str, Any]
     setting: str
-    stage: str
+    stage: str | None
     tensor: str | None
     arrays: dict[str, np.ndarray]
+    verdict: str = "differ"
 
 
 def word_faults() -> list[WordFault]:
-    """One for each word of layers, activations, losses, optimizers, schedules and initializers."""
+    """One for each word of layers, activations, losses, optimizers, schedules, initializers, regularizers and
+    constraints, and for each metric that has settings."""
     chosen: dict[str, Any] = {}
     for pair in cases.trained_pairs():
         section, word, *_ = pair.kind.split(".")
         name = f"{section}.{word}"
         if section in PLACES and (name not in chosen or _rank(pair) < _rank(chosen[name])):
             chosen[name] = pair
-    return [*(_fault(word, pair) for word, pair in chosen.items()), *_starts()]
+    return [*(_fault(word, pair) for word, pair in chosen.items()), *_starts(), *_kept(), *_metrics()]
 
 
 PLACES = {
@@ -112,6 +114,69 @@ def _starts() -> Iterator[WordFault]:
             stage="forward",
             tensor="middle.kernel",
             arrays=arrays(Job.model_validate(document), (4,), one["type"]),
+        )
+
+
+HELD: tuple[tuple[str, tuple[str, ...], dict[str, Any], dict[str, Any]], ...] = (
+    ("regularizer", ("kernel", "bias", "activity"), {"type": "l1", "l1": 0.125}, {"l1": 0.0625}),
+    ("regularizer", ("kernel", "bias", "activity"), {"type": "l2", "l2": 0.125}, {"l2": 0.0625}),
+    (
+        "regularizer",
+        ("kernel", "bias", "activity"),
+        {"type": "l1_l2", "l1": 0.125, "l2": 0.25},
+        {"l2": 0.125},
+    ),
+    ("constraint", ("kernel", "bias"), {"type": "max_norm", "max_value": 0.5}, {"max_value": 0.25}),
+    ("constraint", ("kernel", "bias"), {"type": "min_max_norm", "max_value": 0.5}, {"rate": 0.5}),
+    ("constraint", ("kernel",), {"type": "unit_norm"}, {"axis": 1}),
+    ("constraint", ("bias",), {"type": "unit_norm"}, {"type": "max_norm"}),
+    ("constraint", ("kernel", "bias"), {"type": "non_neg"}, {"type": "unit_norm"}),
+)
+"""What keeps a weight or an output small, of what, and what another side has in its place."""
+
+
+def _kept() -> Iterator[WordFault]:
+    """A layer of which another side keeps the kernel, the bias or the output small by other numbers."""
+    drawn = {"type": "random_normal", "stddev": 0.75}
+    for end, weights, one, change in HELD:
+        for weight in weights:
+            held = {f"{weight}_{end}": one}
+            middle = cases.dense(4, name="middle", activation="tanh", bias_initializer=drawn, **held)
+            document = cases.job([middle, cases.dense(name="head")])
+            path, word = f"model.layers.0.{weight}_{end}", f"{end}.{one['type']}.{weight}"
+            yield WordFault(
+                word=word,
+                document=_document(word, document, {path: one | change}),
+                setting=path,
+                stage="loss" if end == "regularizer" else "update",
+                tensor="loss" if end == "regularizer" else f"middle.{weight}",
+                arrays=arrays(Job.model_validate(document), (4,), word),
+            )
+
+
+METRICS = {
+    "precision": ({"type": "precision"}, {"type": "precision", "average": "micro"}),
+    "recall": ({"type": "recall"}, {"type": "recall", "average": "micro"}),
+    "top_k_accuracy": ({"type": "top_k_accuracy", "k": 2}, {"type": "top_k_accuracy", "k": 1}),
+}
+
+
+def _metrics() -> Iterator[WordFault]:
+    """The same training, of which another side reports a metric with another setting."""
+    for word, (one, other) in METRICS.items():
+        document = cases.job(
+            [cases.dense(3, name="head")],
+            loss={"type": "categorical_crossentropy"},
+            metrics=["accuracy", one],
+        )
+        yield WordFault(
+            word=f"metric.{word}",
+            document=_document(f"metric.{word}", document, {"metrics": ["accuracy", other]}),
+            setting="metrics.1" if word == "top_k_accuracy" else "metrics",  # reported by its k
+            stage=None,
+            tensor=None,
+            arrays=arrays(Job.model_validate(document), (4,), word),
+            verdict="agree",
         )
 
 

@@ -11,7 +11,9 @@ from typing import Any, get_args
 from likewise.shared.job.activations import Activation
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.loss import Loss
+from likewise.shared.job.metrics import SetMetric
 from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.schedule import Schedule
 from likewise.shared.job.weights import Initializer
 
@@ -77,3 +79,17 @@ def test_every_word_has_a_planted_fault() -> None:
     lacking = [word for word in words() if word not in known]
 
     assert sorted(lacking) == sorted(planted.LIKE_ANOTHER)
+
+
+def test_every_regularizer_constraint_and_metric_has_a_planted_fault() -> None:
+    known = {fault.word.rpartition(".")[0] for fault in module("planted", "words").word_faults()}
+    known |= {fault.word for fault in module("planted", "words").word_faults()}
+    unions = {"regularizer": Regularizer, "constraint": Constraint, "metric": SetMetric}
+    wanted = {
+        f"{section}.{word}"
+        for section, union in unions.items()
+        for model in get_args(get_args(union)[0])
+        for word in get_args(model.model_fields["type"].annotation)
+    }
+
+    assert wanted - known == set()

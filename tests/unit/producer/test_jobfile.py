@@ -57,6 +57,21 @@ MISTAKES = [
         "the framework's own generator, so that no two frameworks train alike; {type: leaky_relu, "
         "negative_slope: 0.22916666666666666}, the mean of its 1/8 and 1/3, is what it is in evaluation)",
     ),
+    (
+        "model.layers.0.type=RepeatVector",
+        'model.layers.0.type = "RepeatVector": unknown layer (write {type: reshape, target_shape: [1, features]} '
+        "and {type: upsampling1d, size: n})",
+    ),
+    (
+        "model.layers.0.type=gaussian_noise",
+        'model.layers.0.type = "gaussian_noise": is not taken (its noise is the framework\'s own, so that no two '
+        "frameworks train alike; the masks of {type: dropout} are drawn once for all sides)",
+    ),
+    (
+        "model.layers.0.activation={type: relu, max_value: 6}",
+        "model.layers.0.activation.max_value = 6: unknown field of relu activation ({type: clipped_relu, "
+        "max_value: …} has it; 6 is relu6)",
+    ),
     ("model.layers.0=linear", 'model.layers.0 = "linear": unknown layer (did you mean dense?)'),
     ("model.layers.0=dropout", "model.layers.0.rate: is missing (a dropout layer needs it)"),
     ("model.layers=[]", "model.layers = []: must not be empty (for example `layers: [{type: dense, units: 1}]`)"),

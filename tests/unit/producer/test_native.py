@@ -212,6 +212,8 @@ NO_DEFAULT = {
     "layer.glu.activation", "layer.glu.gate", "layer.swiglu.gate",  # the same wherever there is one
     *(f"layer.position_embedding.{field}" for field in ("offset", "embeddings_initializer")),  # in neither
     "layer.sinusoidal_position.layout", "layer.sinusoidal_position.max_wavelength",
+    *(f"activation.{kind}.axis" for kind in ("softmax", "log_softmax", "softmin")),  # PyTorch asks for it
+    *(f"activation.clipped_relu.{field}" for field in ("max_value", "negative_slope", "threshold")),  # off
     "layer.masking.mask_value",  # PyTorch has no such layer
     "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",
     "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",

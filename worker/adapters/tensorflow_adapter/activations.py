@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from likewise.shared.job.activations import Activation
+from likewise.shared.job.activations import Activation, Softmax
 
 Tensor = Any
 
@@ -24,6 +24,16 @@ def _constant(value: float, x: Tensor) -> Tensor:
 
 def _leaky_relu(x: Tensor, *, negative_slope: float) -> Tensor:
     return tf.where(x > 0, x, _constant(negative_slope, x) * x)
+
+
+def _clipped_relu(x: Tensor, *, max_value: float | None, negative_slope: float, threshold: float) -> Tensor:
+    begins = _constant(threshold, x)
+    leaks = tf.where(x > begins, x, _constant(negative_slope, x) * (x - begins))
+    return leaks if max_value is None else tf.where(x < max_value, leaks, _constant(max_value, x))
+
+
+def _softmin(x: Tensor, *, axis: int) -> Tensor:
+    return tf.nn.softmax(-x, axis=axis)
 
 
 def _elu(x: Tensor, *, alpha: float) -> Tensor:
@@ -114,11 +124,20 @@ def _sparsemax(x: Tensor, *, sums: str) -> Tensor:
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
+    if isinstance(activation, Softmax):
+        return partial(_SOFTMAX[activation.type], axis=activation.axis)
     return partial(_WITH_SETTINGS[activation.type], **settings) if settings else PLAIN[activation.type]
 
 
+_SOFTMAX: dict[str, Callable[..., Tensor]] = {
+    "softmax": tf.nn.softmax,
+    "log_softmax": tf.nn.log_softmax,
+    "softmin": _softmin,
+}
+
 _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "leaky_relu": _leaky_relu,
+    "clipped_relu": _clipped_relu,
     "elu": _elu,
     "celu": _celu,
     "hard_sigmoid": _hard_sigmoid,
@@ -141,10 +160,7 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "softsign": tf.nn.softsign,
     "tanh": tf.tanh,
     "sigmoid": tf.sigmoid,
-    "softmax": tf.nn.softmax,
     "mish": _mish,
-    "log_softmax": tf.nn.log_softmax,
-    "softmin": lambda x: tf.nn.softmax(-x),
     "relu6": tf.nn.relu6,
     "hard_silu": _hard_silu,
     "log_sigmoid": lambda x: -tf.nn.softplus(-x),

@@ -9,9 +9,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from likewise.shared.job.activations import Activation
+from likewise.shared.job.activations import Activation, Softmax
 
 Tensor = Any
+
+
+def _clipped_relu(x: Tensor, *, max_value: float | None, negative_slope: float, threshold: float) -> Tensor:
+    leaks = torch.where(x > threshold, x, negative_slope * (x - threshold))
+    return leaks if max_value is None else torch.where(x < max_value, leaks, max_value)
+
+
+def _softmin(x: Tensor, *, dim: int) -> Tensor:
+    return torch.softmax(-x, dim=dim)
 
 
 def _elu(x: Tensor, *, alpha: float) -> Tensor:
@@ -81,11 +90,20 @@ def _sparsemax(x: Tensor, *, sums: str) -> Tensor:
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
     settings = activation.model_dump(exclude={"type"})
+    if isinstance(activation, Softmax):
+        return partial(_SOFTMAX[activation.type], dim=activation.axis)
     return partial(_WITH_SETTINGS[activation.type], **settings) if settings else PLAIN[activation.type]
 
 
+_SOFTMAX: dict[str, Callable[..., Tensor]] = {
+    "softmax": torch.softmax,
+    "log_softmax": torch.log_softmax,
+    "softmin": _softmin,
+}
+
 _WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
     "leaky_relu": F.leaky_relu,
+    "clipped_relu": _clipped_relu,
     "elu": _elu,
     "celu": _celu,
     "hard_sigmoid": _hard_sigmoid,
@@ -108,10 +126,7 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "softsign": F.softsign,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-    "softmax": partial(torch.softmax, dim=-1),
     "mish": F.mish,
-    "log_softmax": partial(torch.log_softmax, dim=-1),
-    "softmin": lambda x: torch.softmax(-x, dim=-1),
     "relu6": F.relu6,
     "hard_silu": lambda x: x * _hard_sigmoid(x, slope=1 / 6),
     "log_sigmoid": F.logsigmoid,
