@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from likewise.producer.display import both
+from likewise.producer.verdict.models import Verdict
 from likewise.shared.errors import StackError, UsageError
+from likewise.shared.frozen import Frozen
 from likewise.shared.names import package_name
 
 if TYPE_CHECKING:
@@ -77,24 +79,43 @@ class Between:
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tried:
+class Tried(Frozen):
     """One version, compared with the oldest."""
 
     version: str
-    comparison: Comparison | None = None
-    """None where its environment could not be made."""
+    experiment_id: str | None = None
+    """The comparison; None where its environment could not be made."""
     why_not: str | None = None
     """Why it could not."""
+    verdict: Verdict | None = None
+    failed: bool = False
+    """Whether a training failed."""
+    largest_gap: float | None = None
+    """The largest gap between both versions, relative as the comparison has it."""
+    measure: str | None = None
+    """What that is the gap of."""
+
+    @classmethod
+    def of(cls, version: str, comparison: Comparison) -> Self:
+        """Return what a comparison says of a version."""
+        known = [one for pair in comparison.gaps for one in pair.largest if one.relative is not None]
+        largest = max(known, key=lambda one: one.relative or 0.0, default=None)
+        return cls(
+            version=version,
+            experiment_id=comparison.experiment_id,
+            verdict=comparison.verdict,
+            failed=bool(comparison.failed),
+            largest_gap=None if largest is None else largest.relative,
+            measure=largest.measure if largest is not None and largest.relative else None,
+        )
 
     @property
     def differs(self) -> bool:
         """Return whether it was found to train otherwise."""
-        return self.comparison is not None and self.comparison.verdict == "differ"
+        return self.verdict == "differ"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bisection:
+class Bisection(Frozen):
     """It says which versions were tried, and what each came to."""
 
     name: str
@@ -102,7 +123,7 @@ class Bisection:
     package: str
     versions: tuple[str, ...]
     """All that were to be searched, from the oldest, which is the reference."""
-    tried: tuple[Tried, ...] = field(default=())
+    tried: tuple[Tried, ...] = ()
     """The versions are in the order in which they were tried."""
 
     @property
@@ -116,11 +137,7 @@ class Bisection:
         """Return the newest version that was found to agree before that; the reference agrees with itself."""
         end = self.first_different
         before = len(self.versions) if end is None else self.versions.index(end.version)
-        same = [
-            self.versions.index(one.version)
-            for one in self.tried
-            if one.comparison is not None and one.comparison.verdict == "agree"
-        ]
+        same = [self.versions.index(one.version) for one in self.tried if one.verdict == "agree"]
         return self.versions[max((place for place in same if place < before), default=0)]
 
     @property
@@ -134,7 +151,14 @@ class Bisection:
     @property
     def failed(self) -> bool:
         """Return whether a training of one of the comparisons failed."""
-        return any(one.comparison is not None and one.comparison.failed for one in self.tried)
+        return any(one.failed for one in self.tried)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return `differ` where a version was found, `agree` where the newest trains as the oldest does."""
+        if self.first_different is not None:
+            return "differ"
+        return "agree" if self.last_same == self.versions[-1] else "inconclusive"
 
 
 def bisect(
@@ -148,16 +172,16 @@ def bisect(
     found = Bisection(name=name, package=package, versions=tuple(versions))
     oldest, *others = versions
     while others:
-        compared = any(one.comparison is not None for one in found.tried)
+        compared = any(one.experiment_id is not None for one in found.tried)
         candidate = others[(len(others) - 1) // 2] if compared else others[-1]
         try:
-            tried = Tried(version=candidate, comparison=compare(oldest, candidate))
+            tried = Tried.of(candidate, compare(oldest, candidate))
         except StackError as error:
             tried = Tried(version=candidate, why_not=str(error))
-        found = replace(found, tried=(*found.tried, tried))
+        found = found.model_copy(update={"tried": (*found.tried, tried)})
         yield found
         place = others.index(candidate)
-        if tried.comparison is None:
+        if tried.experiment_id is None:
             others.pop(place)
         elif tried.differs:
             others = others[:place]
@@ -217,8 +241,7 @@ def told(found: Bisection) -> str:
     """Return in a sentence what was found."""
     first = found.first_different
     if first is None:
-        agrees = found.tried and found.tried[-1].comparison
-        if agrees and agrees.verdict == "agree":
+        if found.verdict == "agree":
             return f"{found.package} {found.versions[-1]} trains {found.name} as {found.versions[0]} does."
         return (
             f"No version of {found.package} was found to train {found.name} otherwise than "

@@ -37,7 +37,7 @@ from likewise.shared.settings import Settings
 if TYPE_CHECKING:
     from likewise.producer.live import Board
     from likewise.producer.runs.results import FinishedRuns
-    from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.ledger.records import ExperimentRecord, KeptRecord
 
 ComparisonPlan = Callable[[Judged, Callable[[str], None]], FollowUpPlan[None]]
 """Plans follow-ups of a comparison; it gets what is known so far, and a way to say a line."""
@@ -290,14 +290,18 @@ def _kept(session: Session, outcome: Judged) -> Judged:
     return outcome
 
 
-def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
+def verdict_word(session: Session, record: KeptRecord) -> str | None:
     """Return the verdict of a finished experiment: the one that was kept, or else one made now.
 
     None for a sweep, which has a verdict for each point, for an explanation, which asks another question, and
     where the results cannot be read any more.
     """
-    if record.verdict is not None or record.kind in ("sweep", "explanation"):
+    from likewise.shared.ledger.records import ExperimentRecord
+
+    if record.verdict is not None or not isinstance(record, ExperimentRecord):
         return record.verdict
+    if record.kind in ("sweep", "explanation"):
+        return None
     with suppress(LikewiseError):
         return judge(session, record).comparison.verdict
     return None

@@ -129,6 +129,7 @@ def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult | P
 def _compare_port(spec: str, options: Mapping[str, Any]) -> PortTrainingResult:
     """Train the two programs of a port.yaml. Raises UsageError for what is only said of a declared job."""
     from likewise.producer import experiments
+    from likewise.producer.kept import Answer, keep_answer
     from likewise.producer.port.file import read_port
     from likewise.producer.port.trainings import train_port
 
@@ -137,17 +138,25 @@ def _compare_port(spec: str, options: Mapping[str, Any]) -> PortTrainingResult:
     if seeds is not None:
         port = replace(port, seeds=experiments.seed_list(str(seeds) if isinstance(seeds, int) else seeds))
     tell = experiments.teller(quiet=options.get("quiet", False))
-    return PortTrainingResult(train_port(port, port.seeds, tell=tell))
+    trained = train_port(port, port.seeds, tell=tell)
+    answer = Answer(
+        kind="port-comparison",
+        subject=port.subject(trained.versions),
+        found=trained,
+        verdict=trained.verdict,
+        tags=options.get("tags", ()),
+        note=options.get("note", ""),
+    )
+    return PortTrainingResult(trained, keep_answer(answer))
 
 
 def _refuse_of_jobs(options: Mapping[str, Any]) -> None:
-    """Raise UsageError for an option that changes or keeps a declared job: a port has programs."""
-    for name in ("set", "sides", "against", "key", "tags", "note", "queue_anyway"):
+    """Raise UsageError for an option that changes or queues a declared job: a port has programs."""
+    for name in ("set", "sides", "against", "key", "queue_anyway"):
         if options.get(name):
-            option = "tag" if name == "tags" else name.replace("_", "-")
             raise UsageError(
-                f"--{option} is for a declared job; what a port.yaml trains is in its programs, and in its "
-                "training and seeds"
+                f"--{name.replace('_', '-')} is for a declared job; what a port.yaml trains is in its "
+                "programs, and in its training and seeds"
             )
 
 
@@ -182,11 +191,13 @@ def submit(job: Job, **options: Unpack[SubmitOptions]) -> Queued:
 def follow(experiment: str = "last", *, quiet: bool = False) -> Result:
     """Wait for the end of an experiment, and return what came of it. Raises LikewiseError."""
     from likewise.producer import experiments
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
+    from likewise.shared.ledger.records import ExperimentRecord
 
     with _open(experiments.open_for(quiet=quiet)) as session:
-        record = find(session.ledger, experiment)
-        experiments.follow_to_end(session, record, quiet=quiet)
+        record = find_kept(session.ledger, experiment)
+        if isinstance(record, ExperimentRecord):
+            experiments.follow_to_end(session, record, quiet=quiet)
         there = record.kind in ("comparison", "sweep") or record.kind in record.findings
         return result_of(session, record, kind=None if there else "comparison", quiet=quiet)
 
@@ -194,10 +205,10 @@ def follow(experiment: str = "last", *, quiet: bool = False) -> Result:
 def get(experiment: str = "last", *, kind: Kind | None = None) -> Result:
     """Return what came of a finished experiment, by its id, its beginning or `last`. Raises LikewiseError."""
     from likewise.producer import experiments
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
 
     with _open(experiments.open_for(quiet=True)) as session:
-        record = find(session.ledger, experiment)
+        record = find_kept(session.ledger, experiment)
         if not all(run.final for run in session.ledger.records(record.run_ids)):
             raise UsageError(f"{record.experiment_id} is still running; likewise.follow waits for its end")
         return result_of(session, record, kind=kind, quiet=True)
@@ -303,13 +314,19 @@ def sweep(
 
 
 def port(
-    *programs: str, batch: str | Path | None = None, until: str | None = None, quiet: bool = False
+    *programs: str,
+    batch: str | Path | None = None,
+    until: str | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
+    quiet: bool = False,
 ) -> PortResult:
     """Check two programs of your own against each other, rung by rung. Raises LikewiseError.
 
     `programs` are a port.yaml, or two such as `keras_code.py:build` and `torch_code.py:Net`.
     """
     from likewise.producer.experiments import teller
+    from likewise.producer.kept import Answer, keep_answer
     from likewise.producer.port.file import read_port
     from likewise.producer.port.flow import check_port
     from likewise.producer.port.models import RUNGS
@@ -318,7 +335,16 @@ def port(
         raise UsageError(f"--until is {until!r}; the rungs are {', '.join(RUNGS)}")
     last = next((rung for rung in RUNGS if rung == until), None)
     read = read_port([*programs], None if batch is None else Path(batch))
-    return PortResult(check_port(read, until=last, tell=teller(quiet=quiet)))
+    check = check_port(read, until=last, tell=teller(quiet=quiet))
+    answer = Answer(
+        kind="port-check",
+        subject=read.subject(check.versions),
+        found=check,
+        verdict="agree" if check.agrees else "differ",
+        tags=tags,
+        note=note,
+    )
+    return PortResult(check, keep_answer(answer))
 
 
 @dataclass(frozen=True, kw_only=True)

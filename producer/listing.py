@@ -14,7 +14,7 @@ from likewise.producer.report.status import FOUND_LATER, ListedExperiment, State
 if TYPE_CHECKING:
     from likewise.producer.session import Session
     from likewise.shared.errors import ResultError
-    from likewise.shared.ledger.records import ExperimentRecord, Kind
+    from likewise.shared.ledger.records import KeptRecord, Kind
 
 Order = Literal["when", "name", "kind", "state", "verdict", "took"]
 
@@ -67,7 +67,7 @@ def _found(
             yield one
 
 
-def look_at(session: Session, record: ExperimentRecord) -> ListedExperiment:
+def look_at(session: Session, record: KeptRecord) -> ListedExperiment:
     """Return an experiment with where it stands."""
     runs = session.ledger.records(record.run_ids)
     state = state_of(record, runs)
@@ -90,15 +90,14 @@ def look_at(session: Session, record: ExperimentRecord) -> ListedExperiment:
     )
 
 
-def _meets(record: ExperimentRecord, query: Query, *, age_s: float) -> bool:
-    experiment = record.experiment
-    frameworks = [side.framework for side in experiment.side_list]
-    words = (record.experiment_id, experiment.name, *record.tags, record.note, *experiment.labels)
+def _meets(record: KeptRecord, query: Query, *, age_s: float) -> bool:
+    sides = record.frameworks
+    words = (record.experiment_id, record.name, *record.tags, record.note, *sides)
     return (
         query.kind in (None, record.kind)
-        and (query.name is None or fnmatchcase(experiment.name, query.name))
+        and (query.name is None or fnmatchcase(record.name, query.name))
         and set(query.tags) <= set(record.tags)
-        and (query.side is None or query.side in (*experiment.labels, *frameworks))
+        and (query.side is None or query.side in (*sides, *sides.values()))
         and (query.newer_than_s is None or age_s <= query.newer_than_s)
         and (query.older_than_s is None or age_s > query.older_than_s)
         and query.text.lower() in "\n".join(words).lower()
@@ -109,7 +108,7 @@ def _order(sort: Order) -> Callable[[ListedExperiment], Any]:
     """Return what experiments are sorted by; of those that are equal the newest comes first."""
     keys: dict[Order, Callable[[ListedExperiment], Any]] = {
         "when": lambda _: 0,
-        "name": lambda one: one.record.experiment.name.lower(),
+        "name": lambda one: one.record.name.lower(),
         "kind": lambda one: one.record.kind,
         "state": lambda one: one.state,
         "verdict": lambda one: one.verdict or "~",

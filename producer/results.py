@@ -10,29 +10,30 @@ import html
 import io
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from likewise.producer.report import TERMINAL, write, write_file
 from likewise.shared.errors import LikewiseError, UsageError
+from likewise.shared.ledger.records import AnswerRecord, ExperimentRecord
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from likewise.producer.bench.models import Bench
+    from likewise.producer.bisecting import Bisection
     from likewise.producer.blame.explanation import Explanation
     from likewise.producer.follow_ups import Judged
     from likewise.producer.golden import Since
-    from likewise.producer.port.models import PortCheck
-    from likewise.producer.port.trainings import PortTraining
+    from likewise.producer.port.models import PortCheck, PortTraining
     from likewise.producer.report.document import Document
     from likewise.producer.session import Session
     from likewise.producer.sweep.table import Sweep
     from likewise.producer.verdict.models import SideRuns
-    from likewise.shared.ledger.records import ExperimentRecord, Kind
+    from likewise.shared.ledger.records import AnswerKind, KeptRecord, Kind
 
 PAGE_HEIGHT = 640
 """The height of a page in a notebook, in pixels."""
@@ -56,8 +57,11 @@ class Result(ABC):
 
     @property
     def experiment_id(self) -> str:
-        """Return the id under which it is kept."""
-        return str(self.to_dict()["experiment_id"])
+        """Return the id under which it is kept. Raises LikewiseError where it could not be kept."""
+        found = self.to_dict()["experiment_id"]
+        if found is None:
+            raise LikewiseError("this was not kept, so it has no id")
+        return str(found)
 
     def to_dict(self, *, full: bool = False) -> dict[str, Any]:
         """Return the public JSON document as plain values."""
@@ -270,53 +274,74 @@ class SweepResult(Result):
 class PortResult(Result):
     """A check of two programs: the rungs on which the second does what the first one does."""
 
-    def __init__(self, check: PortCheck) -> None:
+    def __init__(self, check: PortCheck, experiment_id: str | None) -> None:
         super().__init__()
-        self.check = check
+        self.check, self._id = check, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
         """Return the check as a document."""
         from likewise.producer.report.port import PortDocument
 
-        return PortDocument(self.check)
+        return PortDocument(self.check, experiment_id=self._id)
 
     @property
     def agrees(self) -> bool:
         """Return whether no rung fails."""
         return self.check.agrees
 
-    @property
-    def experiment_id(self) -> str:
-        """Raise LikewiseError: a check of a port is printed, and not kept."""
-        raise LikewiseError("a check of a port has no id; it is not kept")
-
 
 class PortTrainingResult(Result):
     """The trainings of two programs, from the same weights on the same batches."""
 
-    def __init__(self, training: PortTraining) -> None:
+    def __init__(self, training: PortTraining, experiment_id: str | None) -> None:
         super().__init__()
-        self.training = training
+        self.training, self._id = training, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
         """Return the trainings as a document."""
         from likewise.producer.report.port_training import PortTrainingDocument
 
-        return PortTrainingDocument(self.training)
+        return PortTrainingDocument(self.training, experiment_id=self._id)
 
     @property
     def verdict(self) -> str:
         """Return `agree`, `differ` or `inconclusive`."""
         return self.training.verdict
 
+
+class BisectionResult(Result):
+    """The version with which a training first changed."""
+
+    def __init__(self, bisection: Bisection, experiment_id: str | None) -> None:
+        super().__init__()
+        self.bisection, self._id = bisection, experiment_id
+
+    def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
+        """Return the bisection as a document."""
+        from likewise.producer.report.bisection import BisectionDocument
+
+        return BisectionDocument(bisection=self.bisection, experiment_id=self._id)
+
     @property
-    def experiment_id(self) -> str:
-        """Raise LikewiseError: the trainings of a port are printed, and not kept."""
-        raise LikewiseError("a port's trainings have no id; they are not kept")
+    def failed(self) -> bool:
+        """Return whether a training of one of the comparisons failed."""
+        return self.bisection.failed
+
+    @property
+    def verdict(self) -> str:
+        """Return `differ` where a version was found, else `agree` or `inconclusive`."""
+        return self.bisection.verdict
+
+
+_ANSWERS: dict[AnswerKind, Callable[[Any, str], Result]] = {
+    "port-check": PortResult,
+    "port-comparison": PortTrainingResult,
+    "bisection": BisectionResult,
+}
 
 
 def result_of(
-    session: Session, record: ExperimentRecord, *, kind: Kind | None = None, full: bool = False, quiet: bool
+    session: Session, record: KeptRecord, *, kind: Kind | None = None, full: bool = False, quiet: bool
 ) -> Result:
     """Return what came of a finished experiment, as what it is or as the `kind` that is asked for.
 
@@ -325,6 +350,14 @@ def result_of(
     from likewise.producer import experiments, kept
 
     kind = kind or record.kind
+    if isinstance(record, AnswerRecord):
+        if kind != record.kind:
+            raise UsageError(f"--kind is {kind}, and {record.experiment_id} is a {record.kind}")
+        with session:
+            result = _ANSWERS[record.kind]
+            return result(kept.answer_of(session, record), record.experiment_id)
+    if not isinstance(record, ExperimentRecord):
+        raise TypeError(f"a record is of runs or an answer, and this one is {type(record).__name__}")
     if (kind == "sweep") != bool(record.experiment.grid):
         raise UsageError(f"--kind is {kind}, and {record.experiment_id} is a {record.kind}")
     if kind == "sweep":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likewise.producer.cli.options import (
     AsJson,
     Form,
+    Note,
     Output,
     Report,
     Seeds,
     SetValues,
     Spec,
+    Tags,
+    note_of,
+    tags_of,
 )
 from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from likewise.producer.verdict.models import Comparison
     from likewise.shared.job import Experiment
     from likewise.shared.job.side import Side
+    from likewise.shared.ledger.records import Subject
 
 
 def bisect(
@@ -44,11 +49,14 @@ def bisect(
     form: Form = None,
     report: Report = None,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 if any version differs.")] = False,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Find the first version of a framework, or of a package, that trains the job otherwise.
 
     Compares the newest version with the oldest, and then halves what lies between them. Each version gets an
-    environment of its own, made once, which takes a minute and up to some gigabytes.
+    environment of its own, made once, which takes a minute and up to some gigabytes. Each comparison is kept,
+    and so is what came out: likewise list and likewise show find them again.
     Ends with 0; 1 with --check if a version differs; 3 when a training failed; 130 on Ctrl-C.
 
     \b
@@ -58,13 +66,14 @@ def bisect(
     """
     from likewise.producer import bisecting, experiments
     from likewise.producer.job.jobfile import read_experiment
-    from likewise.producer.report.bisection import BisectionDocument
+    from likewise.producer.kept import Answer, keep_answer
+    from likewise.producer.results import BisectionResult
     from likewise.producer.runs.submit import Request
     from likewise.shared.settings import Settings
 
     output = Output.of(form, as_json=as_json, file=report)
     quiet = output.quiet
-    asked = bisecting.Between.parse(between)
+    asked, tags = bisecting.Between.parse(between), tags_of(tag)
     if Settings.from_environment().redis_url is not None:
         raise UsageError(
             "bisect makes an environment for each version, and the workers of LIKEWISE_REDIS_URL have "
@@ -82,17 +91,38 @@ def bisect(
         sides = bisecting.sides_between(chosen.framework, asked.package, (oldest, version), own)
         prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
         with experiments.open_to_train(prepared, quiet=quiet) as session:
-            record = experiments.submit_prepared(session, prepared, Request())
+            request = Request(tags=tags)
+            record = experiments.submit_prepared(session, prepared, request)
             return experiments.compare_to_end(session, record, quiet=quiet).comparison
 
     for found in bisecting.bisect(declared.name, asked.package, versions, compared):
         last = found.tried[-1]
-        verdict = last.why_not if last.comparison is None else last.comparison.verdict
-        tell(f"{asked.package} {last.version}: {verdict}")
-    output.put(BisectionDocument(bisection=found))
-    if found.failed:
+        tell(f"{asked.package} {last.version}: {last.why_not or last.verdict}")
+    ends = bisecting.sides_between(chosen.framework, asked.package, (versions[0], versions[-1]), {})
+    answer = Answer(
+        kind="bisection",
+        subject=_subject(declared.name, chosen.framework, ends),
+        found=found,
+        verdict=found.verdict,
+        tags=tags,
+        note=note_of(note),
+    )
+    result = BisectionResult(found, keep_answer(answer))
+    output.put(result.document())
+    if result.failed:
         raise typer.Exit(RUN_FAILED)
-    raise typer.Exit(NOT_IN_AGREEMENT if check and found.first_different is not None else 0)
+    raise typer.Exit(NOT_IN_AGREEMENT if check and result.verdict == "differ" else 0)
+
+
+def _subject(name: str, framework: str, ends: dict[str, Any]) -> Subject:
+    """Return what a bisection is kept as: its oldest and its newest version."""
+    from likewise.shared.ledger.records import Subject, SubjectSide
+
+    sides = {
+        label: SubjectSide(framework=framework, version=one.get("version") or one["requirements"][-1])
+        for label, one in ends.items()
+    }
+    return Subject(name=name, sides=sides)
 
 
 def _side(experiment: Experiment, asked: Between, label: str | None) -> Side:

@@ -23,15 +23,15 @@ def delete(
     from likewise.producer import experiments
     from likewise.producer.console import make_console
     from likewise.producer.runs.cleaning import delete
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
 
     with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
+        record = find_kept(session.ledger, experiment)
         cleaned = delete(session, record)
     if as_json:
         print_json({"deleted": record.experiment_id, "freed_bytes": cleaned.freed_bytes})
     else:
-        name = f"{record.experiment_id} ({record.experiment.name})"
+        name = f"{record.experiment_id} ({record.name})"
         make_console().print(f"{name} is deleted{_freed(cleaned)}")
 
 
@@ -65,7 +65,7 @@ def prune(
         return
     console = make_console()
     for record in cleaned.experiments:
-        console.print(f"{record.experiment_id}  {record.experiment.name}")
+        console.print(f"{record.experiment_id}  {record.name}")
     many = f"{len(ids)} experiment{'' if len(ids) == 1 else 's'}"
     console.print(f"{many} would be deleted" if dry_run else f"{many} deleted{_freed(cleaned)}")
 

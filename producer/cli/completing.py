@@ -65,7 +65,7 @@ def _experiments() -> Iterator[tuple[str, str]]:
     if session is not None:
         with session:
             for record in session.ledger.experiments(limit=_MOST_IDS):
-                yield record.experiment_id[:8], record.experiment.name
+                yield record.experiment_id[:8], record.name
 
 
 def _spec(ctx: Any) -> str:

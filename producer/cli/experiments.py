@@ -37,7 +37,7 @@ from likewise.shared.errors import RUN_FAILED, UsageError
 if TYPE_CHECKING:
     from likewise.producer.report.document import Document
     from likewise.producer.session import Session
-    from likewise.shared.ledger.records import ExperimentRecord, Kind
+    from likewise.shared.ledger.records import KeptRecord, Kind
 
 
 def submit(
@@ -111,7 +111,7 @@ def watch(
 
 def _finished(
     session: Session,
-    record: ExperimentRecord,
+    record: KeptRecord,
     output: Output,
     *,
     kind: Kind | None = None,
@@ -134,7 +134,7 @@ _GOES_ON = {"explanation": "explain", "bench": "bench"}
 """The command that goes on with what was interrupted, by its kind."""
 
 
-def _shown(record: ExperimentRecord, *, quiet: bool) -> Kind:
+def _shown(record: KeptRecord, *, quiet: bool) -> Kind:
     """Return as what an experiment is shown: a comparison while what was asked for is not there."""
     if record.kind not in _GOES_ON or record.kind in record.findings:
         return record.kind
@@ -179,7 +179,7 @@ def show(
     from likewise.producer.job.jobfile import names_a_job, read_experiment
     from likewise.producer.report.resolved import ResolvedDocument
     from likewise.producer.report.status import UnfinishedDocument
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find, find_kept
 
     output = Output.of(form, as_json=as_json)
     document: Document
@@ -197,19 +197,21 @@ def show(
     if sides is not None:
         raise UsageError("--sides goes with --resolved and a job file; an experiment stays as it is")
     with experiments.open_for(quiet=output.quiet) as session:
-        record = find(session.ledger, experiment)
-        runs = session.ledger.records(record.run_ids)
         if resolved:
+            record = find(session.ledger, experiment)
             runs_of = map(session.ledger.run, record.run_ids)
             jobs = None if record.experiment.grid else {run.side: run.job for run in runs_of}
             document = ResolvedDocument.of(record.experiment, jobs)
-        elif not all(run.final for run in runs):
-            workers, now_s = session.ledger.census()
-            live = {worker.worker_id for worker in workers}
-            before = session.ledger.runs_before(runs)
-            document = UnfinishedDocument(record=record, runs=runs, now_s=now_s, live=live, before=before)
         else:
-            document, _ = _finished(session, record, output, kind=kind.value if kind else None, full=full)
+            found = find_kept(session.ledger, experiment)
+            runs = session.ledger.records(found.run_ids)
+            if all(run.final for run in runs):
+                document, _ = _finished(session, found, output, kind=kind.value if kind else None, full=full)
+            else:
+                workers, now_s = session.ledger.census()
+                live = {worker.worker_id for worker in workers}
+                before = session.ledger.runs_before(runs)
+                document = UnfinishedDocument(record=found, runs=runs, now_s=now_s, live=live, before=before)
     output.put(document)
 
 
@@ -218,13 +220,13 @@ def _beside(*given: str, quiet: bool) -> Document:
     from likewise.producer import experiments
     from likewise.producer.history import history_of
     from likewise.producer.report.history import HistoryDocument
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
 
     with experiments.open_for(quiet=quiet) as session:
-        records = {one.experiment_id: one for one in (find(session.ledger, name) for name in given)}
+        records = {one.experiment_id: one for one in (find_kept(session.ledger, name) for name in given)}
         if len(records) < len(given):
             raise UsageError("an experiment is named twice; name others to show them beside each other")
-        names = dict.fromkeys(one.experiment.name for one in records.values())
+        names = dict.fromkeys(one.name for one in records.values())
         return HistoryDocument(history=history_of(session, [*records.values()], name=", ".join(names)))
 
 
@@ -252,7 +254,7 @@ def report(
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
 
     if form is not None and form not in FILE_FORMATS:
         raise UsageError(f"--format is {form!r}; a file can be {', '.join(FILE_FORMATS)}")
@@ -261,7 +263,7 @@ def report(
         if form not in (None, format_of(file)):
             raise UsageError(f"--format is {form}, and {file} ends in {file.suffix}; give one of the two")
     with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
+        record = find_kept(session.ledger, experiment)
         if not all(run.final for run in session.ledger.records(record.run_ids)):
             raise UsageError(
                 f"{record.experiment_id} is still running; first likewise watch {record.experiment_id}"
@@ -277,13 +279,13 @@ def report(
         make_console().print(f"{path}")
 
 
-def _free(record: ExperimentRecord, form: str) -> Path:
+def _free(record: KeptRecord, form: str) -> Path:
     """Return <name>.html, or with the id in it where that file is of something else."""
-    path = Path(f"{record.experiment.name}.{form}")
+    path = Path(f"{record.name}.{form}")
     name = record.experiment_id
     if not path.exists() or name.encode() in path.read_bytes():
         return path
-    return Path(f"{record.experiment.name}-{name[:8]}.{form}")
+    return Path(f"{record.name}-{name[:8]}.{form}")
 
 
 _ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")

@@ -154,10 +154,10 @@ def label(
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submitted import find_kept
 
     with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
+        record = find_kept(session.ledger, experiment)
         removed = set(tags_of(untag))
         tags = [one for one in dict.fromkeys((*record.tags, *tags_of(tag))) if one not in removed]
         line = record.note if note is None else note_of(note)

@@ -115,6 +115,9 @@ class KindName(StrEnum):
     explanation = "explanation"
     bench = "bench"
     sweep = "sweep"
+    port_check = "port-check"
+    port_comparison = "port-comparison"
+    bisection = "bisection"
 
 
 KindOf = Annotated[

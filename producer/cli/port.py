@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from likewise.producer.cli.commands import GroupedCommands
-from likewise.producer.cli.options import AsJson, Form, Output, Report, say
+from likewise.producer.cli.options import AsJson, Form, Note, Output, Report, Tags, note_of, say, tags_of
 
 Programs = Annotated[
     list[str],
@@ -44,12 +44,15 @@ def check(
     form: Form = None,
     report: Report = None,
     fail: Annotated[bool, typer.Option("--check", help="Exit with 1 where a rung fails.")] = False,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Climb the rungs: settings, mapping, forward, loss, gradients, update, updates.
 
     Each program runs in a process of its own framework's environment, or of your own (environment: in a
     port.yaml). The first one is the reference. A file may define loss(outputs, targets) and optimizer(model)
-    beside its model; without them their rungs are skipped.
+    beside its model; without them their rungs are skipped. What it came to is kept: likewise list and
+    likewise show find it again.
 
     \b
     Examples:
@@ -60,7 +63,14 @@ def check(
     from likewise.shared.errors import NOT_IN_AGREEMENT
 
     output = Output.of(form, as_json=as_json, file=report)
-    checked = interface.port(*programs, batch=batch, until=until, quiet=output.quiet)
+    checked = interface.port(
+        *programs,
+        batch=batch,
+        until=until,
+        tags=tags_of(tag),
+        note=note_of(note),
+        quiet=output.quiet,
+    )
     output.put(checked.document())
     if fail and not checked.agrees:
         raise typer.Exit(NOT_IN_AGREEMENT)

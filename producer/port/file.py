@@ -5,7 +5,8 @@ environments, a batch.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from likewise.shared.frozen import Frozen
 from likewise.shared.job.experiment import Seed
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label
+from likewise.shared.ledger.records import Subject, SubjectSide
 
 LOCK = "mapping.lock.yaml"
 """The name of the file with the mapping."""
@@ -110,6 +112,26 @@ class Port:
     """Where its mapping is written, beside a port.yaml."""
     training: PortPlan = field(default_factory=PortPlan)
     seeds: tuple[int, ...] = (0,)
+
+    def subject(self, versions: Mapping[str, str]) -> Subject:
+        """Return what an answer about it is kept as: each program's files by hash, and its version."""
+        from likewise.producer.port.shipping import imported_files
+
+        sides = {
+            one.label: SubjectSide(
+                framework=one.framework,
+                version=versions.get(one.label),
+                program=one.file.name,
+                files={
+                    file.relative_to(one.file.parent).as_posix(): hashlib.sha256(
+                        file.read_bytes()
+                    ).hexdigest()
+                    for file in imported_files(one.file)
+                },
+            )
+            for one in self.programs
+        }
+        return Subject(name=self.name, sides=sides)
 
 
 def read_port(specs: Sequence[str], batch: Path | None) -> Port:

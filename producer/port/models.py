@@ -1,10 +1,13 @@
-"""What a check of two programs comes to: rungs, the mapping, and what differs."""
+"""What a check of two programs comes to (rungs, the mapping, what differs), and what their trainings do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
+from likewise.producer.verdict.models import Verdict
 from likewise.shared.frozen import Frozen
 
 RungName = Literal[
@@ -123,3 +126,60 @@ class PortCheck(Frozen):
             return f"look at the rung {first.name}: {first.text}"
         edit = next(iter(cause.fix.values()), None)
         return f"{cause.text}{f'; {edit}' if edit else ''}"
+
+
+class _Measured(Frozen):
+    """The base of what was measured: a training that diverges has numbers that are infinite or none."""
+
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")
+
+
+class SideTraining(_Measured):
+    """What one program's training from one seed came to."""
+
+    seed: int
+    losses: tuple[float, ...]
+    """These are its losses, update by update: of several those of the first that the program names."""
+    diverged: bool
+    """Whether a loss is no number at some update."""
+    train_s: float
+
+
+class SeedGap(_Measured):
+    """How far apart both sides are after the training from one seed."""
+
+    seed: int
+    losses: float
+    weights: float
+    outputs: float
+    worst_weight: str | None
+    first_update: int | None
+    """The first update whose loss is further apart than it may be, from 1."""
+
+    @property
+    def largest(self) -> float:
+        """Return the largest of the gaps."""
+        return max(self.losses, self.weights, self.outputs)
+
+
+class PortTraining(_Measured):
+    """What the trainings of a port say."""
+
+    name: str
+    sides: tuple[str, str]
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+    hosts: Mapping[str, str]
+    updates: int
+    batch: int
+    """How many rows an update takes."""
+    runs: Mapping[str, tuple[SideTraining, ...]]
+    gaps: tuple[SeedGap, ...]
+    tolerance: float
+    noise: float
+    """How far a start that is moved by rounding carries the reference."""
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    check: PortCheck | None
+    """The ladder, which names the cause, where the sides differ."""
+    notes: tuple[str, ...]

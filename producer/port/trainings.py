@@ -22,7 +22,7 @@ from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.hosted import Arrays, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.ladder import climb
-from likewise.producer.port.models import PortCheck
+from likewise.producer.port.models import PortTraining, SeedGap, SideTraining
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rows import rows_of
 from likewise.producer.port.settling import settle
@@ -40,8 +40,8 @@ _MOST_NOISE = 0.01
 
 
 @dataclass(frozen=True)
-class SideTraining:
-    """What one program's training from one seed came to."""
+class _Trained:
+    """What one program's training from one seed came to, with its arrays."""
 
     seed: int
     losses: Mapping[str, Sequence[float]]
@@ -55,55 +55,18 @@ class SideTraining:
     @property
     def losses_alone(self) -> list[float]:
         """Return the first of its losses, update by update."""
-        return list(next(iter(self.losses.values()), ()))
+        return [float(one) for one in next(iter(self.losses.values()), ())]
 
     @property
     def diverged(self) -> bool:
         """Return whether a loss is no number at some update."""
         return not all(np.isfinite(one).all() for one in self.losses.values())
 
-
-@dataclass(frozen=True)
-class SeedGap:
-    """How far apart both sides are after the training from one seed."""
-
-    seed: int
-    losses: float
-    weights: float
-    outputs: float
-    worst_weight: str | None
-    first_update: int | None
-    """The first update whose loss is further apart than it may be, from 1."""
-
-    @property
-    def largest(self) -> float:
-        """Return the largest of the gaps."""
-        return max(self.losses, self.weights, self.outputs)
-
-
-@dataclass(frozen=True)
-class PortTraining:
-    """What the trainings of a port say."""
-
-    name: str
-    sides: tuple[str, str]
-    versions: Mapping[str, str]
-    files: Mapping[str, str]
-    hosts: Mapping[str, str]
-    updates: int
-    batch: int
-    """How many rows an update takes."""
-    runs: Mapping[str, Sequence[SideTraining]]
-    gaps: Sequence[SeedGap]
-    tolerance: float
-    noise: float
-    """How far a start that is moved by rounding carries the reference."""
-    verdict: Verdict
-    reasons: Sequence[str]
-    tests: Sequence[Equivalence]
-    check: PortCheck | None
-    """The ladder, which names the cause, where the sides differ."""
-    notes: Sequence[str]
+    def told(self) -> SideTraining:
+        """Return what is told of it, and kept."""
+        return SideTraining(
+            seed=self.seed, losses=tuple(self.losses_alone), diverged=self.diverged, train_s=self.train_s
+        )
 
 
 def train_port(port: Port, seeds: Sequence[int], *, tell: Callable[[str], None]) -> PortTraining:
@@ -126,7 +89,7 @@ class _Trainer:
         pairing = self._pairing = self._found.pair(self._port.precision, self._tell)
         settle(pairing, self._tell)
         self._need()
-        runs: dict[str, list[SideTraining]] = {side.label: [] for side in (pairing.reference, pairing.other)}
+        runs: dict[str, list[_Trained]] = {side.label: [] for side in (pairing.reference, pairing.other)}
         for seed in seeds:
             self._tell(f"seed {seed}: both train {count(self._port.training.updates, 'update')}")
             for side, trained in zip(runs.values(), self._both(seed), strict=True):
@@ -168,14 +131,14 @@ class _Trainer:
             named = both([next(iter(row.names.values())) for row in lonely[:4]])
             pairing.note(f"{count(len(lonely), 'weight')} without a counterpart train by themselves: {named}")
 
-    def _both(self, seed: int) -> tuple[SideTraining, SideTraining]:
+    def _both(self, seed: int) -> tuple[_Trained, _Trained]:
         start = self._start(seed)
         return self._one(start, seed, reference=True), self._one(start, seed, reference=False)
 
     def _start(self, seed: int) -> Arrays:
         return self._starts.get(seed, self._pairing.start)
 
-    def _one(self, start: Arrays, seed: int, *, reference: bool) -> SideTraining:
+    def _one(self, start: Arrays, seed: int, *, reference: bool) -> _Trained:
         """Train one program from the reference's weights."""
         pairing = self._pairing
         side = pairing.reference if reference else pairing.other
@@ -193,7 +156,7 @@ class _Trainer:
         side.load(found.weights)
         outputs = outputs_of(side.forward(inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
-        return SideTraining(seed, found.losses, weights, outputs, found.train_s)
+        return _Trained(seed, found.losses, weights, outputs, found.train_s)
 
     def _order(self, seed: int) -> NDArray[np.int64] | None:
         """Return the rows of each update: each epoch is a permutation that the seed draws."""
@@ -210,7 +173,7 @@ class _Trainer:
         ]
         return np.concatenate(epochs)[: training.updates].astype(np.int64)
 
-    def _noise(self, first: SideTraining) -> float:
+    def _noise(self, first: _Trained) -> float:
         """Return how far the reference comes from where it came, begun by rounding elsewhere."""
         self._tell("the reference trains once more, from weights that are moved by rounding")
         moved = {
@@ -222,7 +185,7 @@ class _Trainer:
 
     # ---- judging
 
-    def _gap(self, one: SideTraining, two: SideTraining, *, limit: float, same: bool = False) -> SeedGap:
+    def _gap(self, one: _Trained, two: _Trained, *, limit: float, same: bool = False) -> SeedGap:
         forms = self._pairing.forced.forms
         apart = {
             name: relative_difference(array, two.weights[name])
@@ -239,14 +202,14 @@ class _Trainer:
             outputs = forms.apart(one.outputs, two.outputs)
         return SeedGap(
             seed=one.seed,
-            losses=losses_apart(one.losses, two.losses),
-            weights=apart[worst] if worst else 0.0,
-            outputs=outputs,
+            losses=float(losses_apart(one.losses, two.losses)),
+            weights=float(apart[worst]) if worst else 0.0,
+            outputs=float(outputs),
             worst_weight=worst,
             first_update=_first_apart(one.losses_alone, two.losses_alone, limit),
         )
 
-    def _judged(self, runs: Mapping[str, Sequence[SideTraining]], noise: float) -> PortTraining:
+    def _judged(self, runs: Mapping[str, Sequence[_Trained]], noise: float) -> PortTraining:
         pairing = self._pairing
         limit = max(_GROWTH * pairing.tolerance, _NOISE * noise)
         mine, theirs = runs.values()
@@ -274,20 +237,22 @@ class _Trainer:
             hosts={host.label: host.where for host in self._found.hosts},
             updates=self._port.training.updates,
             batch=min(self._port.training.batch_size or samples, samples),
-            runs=dict(zip(labels, (mine, theirs), strict=True)),
-            gaps=gaps,
-            tolerance=limit,
-            noise=noise,
+            runs={
+                label: tuple(one.told() for one in side)
+                for label, side in zip(labels, (mine, theirs), strict=True)
+            },
+            gaps=tuple(gaps),
+            tolerance=float(limit),
+            noise=float(noise),
             verdict=verdict,
-            reasons=reasons,
-            tests=tests,
+            reasons=tuple(reasons),
             check=check,
             notes=tuple(pairing.notes),
         )
 
     def _by_design(
-        self, gaps: list[SeedGap], runs: tuple[Sequence[SideTraining], Sequence[SideTraining]], limit: float
-    ) -> tuple[list[SeedGap], Sequence[SideTraining], Sequence[SideTraining]]:
+        self, gaps: list[SeedGap], runs: tuple[Sequence[_Trained], Sequence[_Trained]], limit: float
+    ) -> tuple[list[SeedGap], Sequence[_Trained], Sequence[_Trained]]:
         """Train the first seed once more with the rules that differ by design made the same; keep that where
         they agree then.
         """
@@ -313,7 +278,7 @@ class _Trainer:
         *,
         noise: float,
         limit: float,
-        runs: tuple[Sequence[SideTraining], Sequence[SideTraining]],
+        runs: tuple[Sequence[_Trained], Sequence[_Trained]],
     ) -> tuple[Verdict, list[str]]:
         first, second = self._pairing.reference.label, self._pairing.other.label
         diverged = [
@@ -370,7 +335,7 @@ def _first_apart(mine: Sequence[float], theirs: Sequence[float], limit: float) -
 
 
 def _tests(
-    pairing: Pairing, mine: Sequence[SideTraining], theirs: Sequence[SideTraining], limit: float
+    pairing: Pairing, mine: Sequence[_Trained], theirs: Sequence[_Trained], limit: float
 ) -> list[Equivalence]:
     finals = [np.array([[one.losses_alone[-1]] for one in side]) for side in (mine, theirs)]
     sample = Sample(measure="final_loss", reference=finals[0], other=finals[1])

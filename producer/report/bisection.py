@@ -18,6 +18,8 @@ class BisectionDocument(Document):
     """The document shows which version first trains otherwise."""
 
     bisection: Bisection
+    experiment_id: str | None = None
+    """The id under which it is kept."""
 
     @property
     def title(self) -> str:
@@ -39,9 +41,9 @@ class BisectionDocument(Document):
     def notes(self) -> Sequence[str]:
         """Return where to look closer."""
         first = self.bisection.first_different
-        if first is None or first.comparison is None:
+        if first is None or first.experiment_id is None:
             return ()
-        name = first.comparison.experiment_id[:8]
+        name = first.experiment_id[:8]
         return (f"why: likewise show {name}  ·  as a page: likewise report {name} -o {first.version}.html",)
 
     def tables(self) -> Iterator[Table]:
@@ -56,8 +58,7 @@ class BisectionDocument(Document):
     def values(self) -> Iterator[Value]:
         """Yield the verdict of each version that was tried."""
         for one in self.bisection.tried:
-            verdict = None if one.comparison is None else one.comparison.verdict
-            yield Value(table="verdict", row=one.version, value=verdict)
+            yield Value(table="verdict", row=one.version, value=one.verdict)
 
     def to_json(self) -> Any:
         """Return what was searched, what was found and what was tried."""
@@ -65,7 +66,9 @@ class BisectionDocument(Document):
         first = found.first_different
         return {
             "schema_version": SCHEMA_VERSION,
+            "experiment_id": self.experiment_id,
             "name": found.name,
+            "verdict": found.verdict,
             "package": found.package,
             "versions": list(found.versions),
             "first_different": None if first is None else first.version,
@@ -74,8 +77,8 @@ class BisectionDocument(Document):
             "tried": [
                 {
                     "version": one.version,
-                    "verdict": None if one.comparison is None else one.comparison.verdict,
-                    "experiment_id": None if one.comparison is None else one.comparison.experiment_id,
+                    "verdict": one.verdict,
+                    "experiment_id": one.experiment_id,
                     "why_not": one.why_not,
                 }
                 for one in found.tried
@@ -84,11 +87,7 @@ class BisectionDocument(Document):
 
 
 def _cells(tried: Tried) -> tuple[str, str, str, str]:
-    if tried.comparison is None:
+    if tried.experiment_id is None:
         return ("left out", display.MISSING, display.MISSING, display.MISSING)
-    comparison = tried.comparison
-    known = [one for pair in comparison.gaps for one in pair.largest if one.relative is not None]
-    largest = max(known, key=lambda one: one.relative or 0.0, default=None)
-    where = largest.measure if largest is not None and largest.relative else display.MISSING
-    relative = None if largest is None else largest.relative
-    return (comparison.verdict, display.gap(relative), where, comparison.experiment_id[:8])
+    where = tried.measure or display.MISSING
+    return (tried.verdict or display.MISSING, display.gap(tried.largest_gap), where, tried.experiment_id[:8])

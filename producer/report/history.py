@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,7 @@ from likewise.producer import display
 from likewise.producer.display import count, number, printable, setting, sparkline
 from likewise.producer.report.document import Document, Table, Value, titled_parts
 from likewise.producer.report.plot import plotted
-from likewise.producer.verdict.models import Comparison, SideRuns
-from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.ledger.records import KeptRecord
 
 if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
@@ -28,20 +27,18 @@ _BARS = 24
 class Past:
     """It holds what came of one experiment."""
 
-    record: ExperimentRecord
-    comparison: Comparison
-    warm_run_s: Mapping[str, float]
+    record: KeptRecord
+    verdict: str | None
+    """The verdict; None of an explanation, which asks another question."""
+    numbers: Mapping[str, Mapping[str, float]]
+    """Each side's numbers by the side's label, then by what they are of."""
+    warm_run_s: Mapping[str, float] = field(default_factory=dict)
     """The median of a whole warm run by what was timed, of a bench."""
 
     @property
     def key(self) -> str:
         """Return the beginning of its id, which names it."""
         return self.record.experiment_id[:8]
-
-    @property
-    def verdict(self) -> str | None:
-        """Return the verdict; None of an explanation, which asks another question."""
-        return None if self.record.kind == "explanation" else self.comparison.verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +65,7 @@ class History:
     @property
     def sides(self) -> tuple[str, ...]:
         """Return every side that any of them has."""
-        return tuple(dict.fromkeys(side for one in self.past for side in one.comparison.sides))
+        return tuple(dict.fromkeys(side for one in self.past for side in one.numbers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +117,7 @@ class HistoryDocument(Document):
             rows=[
                 (
                     one.key,
-                    one.record.experiment.name,
+                    one.record.name,
                     one.record.kind,
                     _when(one),
                     one.verdict or display.MISSING,
@@ -157,7 +154,7 @@ class HistoryDocument(Document):
     def _numbers(self) -> Iterator[tuple[str, str, list[float | None]]]:
         """Yield each number of each side, as it was in every experiment."""
         for side in self.history.sides:
-            of_side = [_numbers_of(one, side) for one in self.history.past]
+            of_side = [one.numbers.get(side, {}) for one in self.history.past]
             for name in dict.fromkeys(name for numbers in of_side for name in numbers):
                 yield name, side, [numbers.get(name) for numbers in of_side]
         for timed in dict.fromkeys(name for one in self.history.past for name in one.warm_run_s):
@@ -211,13 +208,13 @@ class HistoryDocument(Document):
             "experiments": [
                 {
                     "experiment_id": one.record.experiment_id,
-                    "name": one.record.experiment.name,
+                    "name": one.record.name,
                     "kind": one.record.kind,
                     "submitted_s": one.record.submitted_s,
                     "verdict": one.verdict,
                     "tags": list(one.record.tags),
                     "note": one.record.note,
-                    "sides": {side: _numbers_of(one, side) for side in one.comparison.sides},
+                    "sides": {side: dict(numbers) for side, numbers in one.numbers.items()},
                     "warm_run_s": dict(one.warm_run_s),
                 }
                 for one in self.history.past
@@ -228,18 +225,6 @@ class HistoryDocument(Document):
             ],
             "left_out": list(self.history.left_out),
         }
-
-
-def _numbers_of(past: Past, side: str) -> dict[str, float]:
-    """Return the means over seeds: the final loss, the metrics of each part, the seconds of training."""
-    run: SideRuns | None = next((one for one in past.comparison.runs if one.side == side), None)
-    if run is None:
-        return {}
-    found = {} if run.final_loss is None else {"final loss": run.final_loss.mean}
-    found |= {
-        f"{part} {name}": one.mean for part, named in run.metrics.items() for name, one in named.items()
-    }
-    return found if run.train_s is None else found | {"train, s": run.train_s.mean}
 
 
 def _when(past: Past) -> str:

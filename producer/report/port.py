@@ -27,6 +27,8 @@ class PortDocument(Document):
     """The document says on which rungs the second program does what the first one does."""
 
     check: PortCheck
+    experiment_id: str | None = None
+    """The id under which it is kept."""
     whole_mapping: bool = False
     """Whether a terminal shows every weight, not only those that are not proved."""
 
@@ -122,7 +124,8 @@ class PortDocument(Document):
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
         dumped: dict[str, Any] = without_infinities(self.check.model_dump(mode="python"))
-        return {"schema_version": 1, **dumped, "agrees": self.check.agrees, "next": self.check.next}
+        kept = {"schema_version": 1, "experiment_id": self.experiment_id}
+        return {**kept, **dumped, "agrees": self.check.agrees, "next": self.check.next}
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield what a terminal shows: the answer, the line of rungs, the first cause, the others,

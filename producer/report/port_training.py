@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from likewise.producer.display import count, gap, number, printable, seconds
-from likewise.producer.port.trainings import PortTraining, SideTraining
+from likewise.producer.port.models import PortTraining, SideTraining
 from likewise.producer.report.document import Check, Document, Table, Value, bullets, text_table
 from likewise.producer.report.port import PortDocument, without_infinities
 
@@ -23,6 +23,8 @@ class PortTrainingDocument(Document):
     """The document says whether two programs train alike."""
 
     training: PortTraining
+    experiment_id: str | None = None
+    """The id under which it is kept."""
 
     @property
     def title(self) -> str:
@@ -58,7 +60,7 @@ class PortTrainingDocument(Document):
             rows=[
                 (
                     str(one.seed),
-                    *(number(run[place].losses_alone[-1]) for run in training.runs.values()),
+                    *(number(run[place].losses[-1]) for run in training.runs.values()),
                     gap(one.losses),
                     gap(one.weights),
                     gap(one.outputs),
@@ -91,7 +93,7 @@ class PortTrainingDocument(Document):
                 yield Value(table="gaps", row=name, value=getattr(one, name), seed=one.seed)
         for label, runs in training.runs.items():
             for run in runs:
-                for place, loss in enumerate(run.losses_alone, start=1):
+                for place, loss in enumerate(run.losses, start=1):
                     yield Value(table="losses", row=str(place), value=loss, side=label, seed=run.seed)
 
     def checks(self) -> Iterator[Check]:
@@ -109,7 +111,7 @@ class PortTrainingDocument(Document):
         apart = training.verdict == "differ" and parting is not None
         document = {
             "schema_version": 1,
-            "experiment_id": None,
+            "experiment_id": self.experiment_id,
             "name": training.name,
             "verdict": training.verdict,
             "reasons": list(training.reasons),
@@ -126,7 +128,7 @@ class PortTrainingDocument(Document):
             "noise": training.noise,
             "updates": training.updates,
             "batch_size": training.batch,
-            "gaps": [asdict(one) for one in training.gaps],
+            "gaps": [one.model_dump() for one in training.gaps],
             "runs": {label: [_run(one) for one in runs] for label, runs in training.runs.items()},
             "hosts": dict(training.hosts),
             "versions": dict(training.versions),
@@ -157,7 +159,7 @@ def _run(one: SideTraining) -> dict[str, Any]:
     return {
         "seed": one.seed,
         "status": "failed" if one.diverged else "succeeded",
-        "losses": one.losses_alone,
-        "final_loss": one.losses_alone[-1] if one.losses_alone else None,
+        "losses": one.losses,
+        "final_loss": one.losses[-1] if one.losses else None,
         "timings": {"train_s": one.train_s},
     }

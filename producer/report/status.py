@@ -15,7 +15,7 @@ from rich.text import Text
 from likewise.producer import display
 from likewise.producer.display import count, printable
 from likewise.producer.report.document import Document, Table, Value, fitting, text_table
-from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
+from likewise.shared.ledger.records import ANSWER_KINDS, KeptRecord, RunRecord, WorkerPresence
 
 if TYPE_CHECKING:
     from likewise.producer.doctor import Finding
@@ -31,15 +31,17 @@ _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
 State = Literal["queued", "training", "finished", "cancelled", "unfinished"]
-FOUND_LATER = ("explanation", "bench")
-"""The kinds that are found after the experiment's own runs, by what is trained further."""
+FOUND_LATER = ("explanation", "bench", *ANSWER_KINDS)
+"""The kinds that are not there with the experiment's own runs: what is trained further finds them, or all
+that is kept is an answer.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedExperiment:
     """This is one experiment of the list; it has no verdict while it runs, of a sweep, or without results."""
 
-    record: ExperimentRecord
+    record: KeptRecord
     state: State
     verdict: str | None
     before: int | None = None
@@ -62,7 +64,7 @@ def _before(runs: int) -> str:
     return f"{runs:,} before it" if runs else "next"
 
 
-def state_of(record: ExperimentRecord, runs: Sequence[RunRecord]) -> State:
+def state_of(record: KeptRecord, runs: Sequence[RunRecord]) -> State:
     """Return where an experiment stands by its own runs.
 
     What is found only after them, such as a bench, is `unfinished` until it is there, or `cancelled` with the
@@ -111,7 +113,7 @@ class ListDocument(Document):
             rows=[
                 (
                     one.record.experiment_id[:SHOWN_OF_AN_ID],
-                    one.record.experiment.name,
+                    one.record.name,
                     one.record.kind,
                     self._age(one),
                     one.standing,
@@ -143,11 +145,11 @@ class ListDocument(Document):
         return [
             {
                 "experiment_id": one.record.experiment_id,
-                "name": one.record.experiment.name,
+                "name": one.record.name,
                 "kind": one.record.kind,
                 "submitted_s": one.record.submitted_s,
                 "submitted": datetime.fromtimestamp(one.record.submitted_s, tz=UTC).isoformat(),
-                "frameworks": list(one.record.experiment.labels),
+                "frameworks": list(one.record.frameworks),
                 "state": one.state,
                 "runs_before": one.before,
                 "priority": one.record.priority,
@@ -164,7 +166,7 @@ class ListDocument(Document):
 class UnfinishedDocument(Document):
     """The document says where each run of an unfinished experiment stands."""
 
-    record: ExperimentRecord
+    record: KeptRecord
     runs: Sequence[RunRecord]
     now_s: float
     live: Collection[str] | None = None
@@ -175,7 +177,7 @@ class UnfinishedDocument(Document):
     @property
     def title(self) -> str:
         """Return which experiment it is."""
-        return f"{self.record.experiment_id}  {self.record.experiment.name}, not finished"
+        return f"{self.record.experiment_id}  {self.record.name}, not finished"
 
     @property
     def notes(self) -> Sequence[str]:
@@ -225,7 +227,7 @@ class UnfinishedDocument(Document):
         """Return the public document; a finished experiment's has a verdict."""
         return {
             "experiment_id": self.record.experiment_id,
-            "name": self.record.experiment.name,
+            "name": self.record.name,
             "submitted_s": self.record.submitted_s,
             "verdict": None,
             "runs": {run.side: run.model_dump(mode="json") for run in self.runs},

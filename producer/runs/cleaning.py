@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from likewise.shared import names
 from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.ledger.ledger import batches
-from likewise.shared.ledger.records import FINAL, ExperimentRecord
+from likewise.shared.ledger.records import FINAL, KeptRecord
 
 if TYPE_CHECKING:
     from likewise.producer.session import Session
@@ -32,7 +32,7 @@ SUBMITTING_S = 600
 class Cleaned:
     """Says what was removed, or would be."""
 
-    experiments: Sequence[ExperimentRecord]
+    experiments: Sequence[KeptRecord]
     freed_bytes: int
     kept: int
     """Arrays that may still be wanted by runs under way."""
@@ -46,7 +46,7 @@ class _InUse:
     """When the oldest run or submission under way began, by the server; None where there is none."""
 
 
-def delete(session: Session, record: ExperimentRecord) -> Cleaned:
+def delete(session: Session, record: KeptRecord) -> Cleaned:
     """Remove an experiment and what belongs to it, and free its arrays.
 
     Raises UsageError while one of its runs is not final.
@@ -76,13 +76,13 @@ def prune(session: Session, *, older_than_s: float, keep: int, dry_run: bool) ->
     return _freed(session, removed, session.blobs.stored())
 
 
-def _freed(session: Session, records: Sequence[ExperimentRecord], named: Collection[str]) -> Cleaned:
+def _freed(session: Session, records: Sequence[KeptRecord], named: Collection[str]) -> Cleaned:
     in_use = _in_use(session)
     freed, kept = session.blobs.free(set(named) - in_use.arrays, stored_before_s=in_use.since_s)
     return Cleaned(experiments=records, freed_bytes=freed, kept=kept)
 
 
-def _run_ids(session: Session, record: ExperimentRecord) -> Iterator[str]:
+def _run_ids(session: Session, record: KeptRecord) -> Iterator[str]:
     """Yield the ids of an experiment's runs and of those that belong to it."""
     yield from record.run_ids
     for related in record.related.values():

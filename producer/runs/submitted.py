@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from likewise.producer.display import printable
 from likewise.producer.job.jobfile import LAST
 from likewise.shared.errors import CancelledError, ResultError, UsageError
+from likewise.shared.ledger.records import ExperimentRecord
 
 if TYPE_CHECKING:
     from likewise.shared.ledger.ledger import Ledger
-    from likewise.shared.ledger.records import ExperimentRecord, RunRecord
+    from likewise.shared.ledger.records import KeptRecord, RunRecord
 
 SEARCHED = 1_000
 """Among this many of the newest experiments a beginning is looked for."""
@@ -20,12 +21,26 @@ _SHOWN = 5
 
 
 def find(ledger: Ledger, given: str) -> ExperimentRecord:
-    """Return the experiment that is meant.
+    """Return the experiment with runs that is meant. Raises what `find_kept` does, and UsageError for one
+    of which only an answer is kept.
+    """
+    record = find_kept(ledger, given)
+    if isinstance(record, ExperimentRecord):
+        return record
+    name = record.experiment_id
+    raise UsageError(
+        f"{name} ({record.name}) is a {record.kind}, which has no runs of its own; likewise show {name} "
+        "shows what it came to"
+    )
+
+
+def find_kept(ledger: Ledger, given: str) -> KeptRecord:
+    """Return the experiment that is meant, whatever was asked for.
 
     Raises UsageError for none or several, with the nearest ids; ResultError for one that this version
     cannot read, the last one too, which would else be another than the user means.
     """
-    if given != LAST and (exact := ledger.experiment(given)) is not None:
+    if given != LAST and (exact := ledger.kept(given)) is not None:
         return exact
     unreadable: list[ResultError] = []
     recent = ledger.experiments(limit=1 if given == LAST else SEARCHED, unreadable=unreadable.append)
@@ -45,7 +60,7 @@ def find(ledger: Ledger, given: str) -> ExperimentRecord:
         raise UsageError(f"{shown!r} could be {ids}{more}; type more of the id")
     known = [record.experiment_id for record in recent]
     near = difflib.get_close_matches(given[:100], known, n=1, cutoff=0.5)
-    named = [record.experiment_id for record in recent if record.experiment.name == given]
+    named = [record.experiment_id for record in recent if record.name == given]
     hint = f"the newest of that name is {named[0]} " if named else f"did you mean {near[0]}? " if near else ""
     listed = "(likewise list shows them)" if hint else "likewise list shows those there are"
     raise UsageError(f"there is no experiment {shown!r}; {hint}{listed}")

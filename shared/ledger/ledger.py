@@ -21,8 +21,15 @@ from likewise.shared import names
 from likewise.shared.connection import explained
 from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
 from likewise.shared.frozen import read_short
-from likewise.shared.ledger.reading import RECORD_FIELDS, experiment_of, record_of, run_of, text_of
-from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
+from likewise.shared.ledger.reading import RECORD_FIELDS, kept_of, record_of, run_of, text_of
+from likewise.shared.ledger.records import (
+    ExperimentRecord,
+    KeptRecord,
+    RunRecord,
+    RunState,
+    WorkerPresence,
+    census,
+)
 from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.run import HostedRun, Run
 
@@ -57,7 +64,7 @@ class Ledger:
 
     def add(
         self,
-        record: ExperimentRecord,
+        record: KeptRecord,
         runs: Sequence[tuple[Run, str]],
         *,
         key: str | None = None,
@@ -76,7 +83,7 @@ class Ledger:
         """
         arguments: list[Any] = [
             record.experiment_id,
-            record.experiment.model_dump_json(exclude_unset=True),  # what was left out stays left out
+            record.declared,
             json.dumps(record.run_ids),
             self.retention_s,
             0 if key is None else 1,
@@ -137,11 +144,16 @@ class Ledger:
                 pipe.execute()
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
-        """Return the experiment, or None where there is none or it has expired.
+        """Return an experiment that has runs, or None where there is none or it has expired.
 
         Raises ResultError for one of another schema version.
         """
-        return experiment_of(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
+        record = self.kept(experiment_id)
+        return record if isinstance(record, ExperimentRecord) else None
+
+    def kept(self, experiment_id: str) -> KeptRecord | None:
+        """Return what `experiment` does, also where only an answer is kept."""
+        return kept_of(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
 
     def keep_verdict(self, experiment_id: str, verdict: str) -> None:
         """Note the verdict of an experiment whose runs are finished, to be shown in lists.
@@ -172,7 +184,7 @@ class Ledger:
 
     def experiments(
         self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
-    ) -> list[ExperimentRecord]:
+    ) -> list[KeptRecord]:
         """Return the newest experiments, newest first.
 
         Experiments of another schema version are left out; `unreadable` is called for each of them that is
@@ -182,7 +194,7 @@ class Ledger:
 
     def newest(
         self, *, at_once: int = IDS_A_TRIP, unreadable: Callable[[ResultError], None] = lambda _: None
-    ) -> Iterator[ExperimentRecord]:
+    ) -> Iterator[KeptRecord]:
         """Yield what `experiments` returns, without a limit; so many are read `at_once`."""
         ids = [text_of(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
         while ids:
@@ -190,7 +202,7 @@ class Ledger:
             fields = self._whole_hashes([names.experiment_key(one) for one in batch])
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
-                    record = experiment_of(experiment_id, values)
+                    record = kept_of(experiment_id, values)
                 except ResultError as error:
                     unreadable(error)
                     continue
@@ -281,7 +293,7 @@ class Ledger:
 
         Raises UsageError for an unknown id, and while a run is not final.
         """
-        record = self.experiment(experiment_id)
+        record = self.kept(experiment_id)
         if record is None:
             raise UsageError(f"there is no experiment {experiment_id}; `likewise list` shows those there are")
         for run in self.records(record.run_ids):

@@ -15,7 +15,15 @@ from pydantic import ValidationError
 from likewise.shared import names
 from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.job.experiment import Experiment
-from likewise.shared.ledger.records import ExperimentRecord, Kind, RunRecord, RunState
+from likewise.shared.ledger.records import (
+    ANSWER_KINDS,
+    AnswerRecord,
+    ExperimentRecord,
+    KeptRecord,
+    RunRecord,
+    RunState,
+    Subject,
+)
 from likewise.shared.results.run_result import Failure
 from likewise.shared.run import Run
 
@@ -74,7 +82,7 @@ def _number(text: str | None) -> float | None:
     return None
 
 
-def experiment_of(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRecord | None:
+def kept_of(experiment_id: str, values: dict[bytes, bytes]) -> KeptRecord | None:
     """Return an experiment's record; None where there is none. Raises ResultError for a damaged one."""
     document, run_ids, submitted_s = (
         values.get(name) for name in (b"experiment", b"run_ids", b"submitted_s")
@@ -82,30 +90,34 @@ def experiment_of(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentR
     if document is None or run_ids is None or submitted_s is None:
         return None
     try:
+        common = _common_of(experiment_id, values)
+        kind = text_of(values.get(b"kind", ""))
+        if kind in ANSWER_KINDS:
+            subject = Subject.model_validate_json(document)
+            return AnswerRecord(**common, kind=cast(Any, kind), subject=subject)
         experiment = Experiment.model_validate_json(document)
-        return _record_of(experiment_id, experiment, values)
+        kind = kind or ("sweep" if experiment.grid else "comparison")  # none before 30 November 2026
+        return ExperimentRecord(**common, kind=cast(Any, kind), experiment=experiment)
     except ValidationError as error:
         raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
     except (ValueError, TypeError, RecursionError) as error:  # a field beside the document
         raise ResultError(f"experiment {experiment_id} cannot be read: {error} (was it edited?)") from None
 
 
-def _record_of(experiment_id: str, experiment: Experiment, values: dict[bytes, bytes]) -> ExperimentRecord:
-    """Return the record. Records of before 30 November 2026 have no kind: of theirs a sweep has a grid."""
-    return ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=float(values[b"submitted_s"]),
-        experiment=experiment,
-        run_ids=tuple(json.loads(values[b"run_ids"])),
-        related=_related(values),
-        cancelled=b"cancelled" in values,
-        verdict=text_of(values[b"verdict"]) if b"verdict" in values else None,
-        priority=cast("names.Priority", text_of(values.get(b"priority", "normal"))),
-        kind=cast(Kind, text_of(values.get(b"kind", "sweep" if experiment.grid else "comparison"))),
-        tags=tuple(json.loads(values.get(b"tags", b"[]"))),
-        note=text_of(values.get(b"note", "")),
-        findings=cast(Any, _fields_after(names.FINDING, values)),
-    )
+def _common_of(experiment_id: str, values: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return the fields of a record that every experiment has, but for its kind."""
+    return {
+        "experiment_id": experiment_id,
+        "submitted_s": float(values[b"submitted_s"]),
+        "run_ids": tuple(json.loads(values[b"run_ids"])),
+        "related": _related(values),
+        "cancelled": b"cancelled" in values,
+        "verdict": text_of(values[b"verdict"]) if b"verdict" in values else None,
+        "priority": text_of(values.get(b"priority", "normal")),
+        "tags": tuple(json.loads(values.get(b"tags", b"[]"))),
+        "note": text_of(values.get(b"note", "")),
+        "findings": _fields_after(names.FINDING, values),
+    }
 
 
 def _related(values: dict[bytes, bytes]) -> dict[str, str]:

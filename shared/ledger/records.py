@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import redis
 from pydantic import Field
@@ -37,9 +37,11 @@ from likewise.shared.results.run_result import Failure
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy", "stopping", "stuck"]
 
-Kind = Literal["comparison", "explanation", "bench", "sweep"]
+AnswerKind = Literal["port-check", "port-comparison", "bisection"]
+"""What has no runs of its own: only what it came to is kept."""
+Kind = Literal["comparison", "explanation", "bench", "sweep"] | AnswerKind
 """What was asked for when an experiment was submitted."""
-KINDS: tuple[Kind, ...] = ("comparison", "explanation", "bench", "sweep")
+ANSWER_KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 
 FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 """States that never change again."""
@@ -75,13 +77,12 @@ class RunRecord(OfSide):
         return self.state in FINAL
 
 
-class ExperimentRecord(Frozen):
-    """A submitted experiment and the runs made of it."""
+class KeptRecord(Frozen):
+    """What every experiment has, whatever was asked for."""
 
     experiment_id: str
     submitted_s: float
-    experiment: Experiment
-    run_ids: Many[str]
+    run_ids: Many[str] = ()
     related: dict[str, str] = Field(default_factory=dict)
     """Ids of the experiments that belong to it, by what they are for: `twin`, `rerun`, `fingerprints` …"""
     cancelled: bool = False
@@ -97,6 +98,83 @@ class ExperimentRecord(Frozen):
     """A line of the user's on what it is for."""
     findings: dict[str, Literal["partial", "complete"]] = Field(default_factory=dict)
     """What was found besides and is kept, such as `bench`, and whether all of it was found."""
+
+    @property
+    def name(self) -> str:
+        """Return the word for lists and reports."""
+        raise NotImplementedError
+
+    @property
+    def frameworks(self) -> dict[Label, Framework]:
+        """Return each side's framework by its label, the reference's first."""
+        raise NotImplementedError
+
+    @property
+    def declared(self) -> str:
+        """Return what was declared as JSON, as the ledger keeps it."""
+        raise NotImplementedError
+
+
+class ExperimentRecord(KeptRecord):
+    """A submitted experiment and the runs made of it."""
+
+    experiment: Experiment
+    run_ids: Many[str]
+
+    @property
+    def name(self) -> str:
+        """Return the job's name."""
+        return self.experiment.name
+
+    @property
+    def frameworks(self) -> dict[Label, Framework]:
+        """Return each side's framework by its label, the reference's first."""
+        return {side.label: side.framework for side in self.experiment.side_list}
+
+    @property
+    def declared(self) -> str:
+        """Return the experiment as JSON; what was left out stays left out."""
+        return self.experiment.model_dump_json(exclude_unset=True)
+
+
+class SubjectSide(Frozen):
+    """One side of what an answer is about."""
+
+    framework: Framework
+    version: str | None = None
+    program: str | None = None
+    """The file of a user's program."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """The SHA-256 of that file and of each that it imports from its folder, by name."""
+
+
+class Subject(Frozen):
+    """What an answer is about where there is no declared job with runs: two programs, or two versions."""
+
+    name: str
+    sides: dict[Label, SubjectSide]
+
+
+class AnswerRecord(KeptRecord):
+    """An experiment that has no runs: its answer is kept as its finding."""
+
+    kind: AnswerKind
+    subject: Subject
+
+    @property
+    def name(self) -> str:
+        """Return the name of the port or of the job."""
+        return self.subject.name
+
+    @property
+    def frameworks(self) -> dict[Label, Framework]:
+        """Return each side's framework by its label, the reference's first."""
+        return {label: side.framework for label, side in self.subject.sides.items()}
+
+    @property
+    def declared(self) -> str:
+        """Return the subject as JSON."""
+        return self.subject.model_dump_json()
 
 
 class WorkerPresence(Frozen):

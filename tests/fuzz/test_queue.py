@@ -18,7 +18,7 @@ from likewise.shared.errors import ResultError
 from likewise.shared.frozen import read_short
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.ledger.checkpoints import read_refs
-from likewise.shared.ledger.reading import RECORD_FIELDS, experiment_of, record_of, run_of
+from likewise.shared.ledger.reading import RECORD_FIELDS, kept_of, record_of, run_of
 from likewise.shared.ledger.records import ProgressEvent, WorkerPresence
 from likewise.shared.limits import DEFAULT_LIMITS, excesses_of
 from likewise.shared.run import Run
@@ -113,7 +113,7 @@ def test_a_record_of_a_run_is_one_or_none(values: dict[bytes, bytes]) -> None:
 @given(hashes(EXPERIMENT_RECORD))
 def test_a_record_of_an_experiment_is_one_or_is_told(values: dict[bytes, bytes]) -> None:
     with bounded(), suppress(ResultError):
-        experiment_of(RUN_ID, values)
+        kept_of(RUN_ID, values)
 
 
 @given(documents(RUN).map(as_json) | files(as_json(RUN)))

@@ -16,6 +16,7 @@ from likewise.producer.port.channels import WorkerHosts
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.shipping import ship
 from likewise.shared.errors import NoWorkerError, RunFailedError
+from likewise.shared.names import findings_key
 from likewise.shared.run import ProgramFile
 from tests.conftest import Desk, WorkerProcess
 
@@ -63,6 +64,7 @@ def test_a_wrong_port_is_told_apart_on_workers_with_each_cause(likewise, port, p
     assert [one["setting"] for one in findings] == ["padding", "epsilon", "momentum", "epsilon"]
     assert not {"this machine"} & set(found["hosts"].values())
     assert list(programs_folder.glob("ports/*/torch_code.py"))  # it was run there, and no code is in Redis
+    assert json.loads(likewise("show", found["experiment_id"], "--json").stdout) == found
 
 
 def test_a_right_port_trains_alike_on_workers(likewise, port):
@@ -78,6 +80,35 @@ def test_a_right_port_trains_alike_on_workers(likewise, port):
     assert found["verdict"] == "agree", found["reasons"]
     assert [run["seed"] for run in found["runs"]["torch"]] == [0, 1]
     assert len(set(found["runs"]["keras"][0]["losses"] + found["runs"]["keras"][1]["losses"])) == 12
+
+
+def test_a_check_is_kept_and_set_against_the_one_before(likewise, port, desk):
+    words = ("port", "check", str(port), "--until", "settings", "--tag", "a-port", "--json")
+    first = json.loads(likewise(*words, "--note", "as it was").stdout)
+    torch = port.with_name("torch_code.py")
+    torch.write_text(torch.read_text().replace("nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, eps=1e-3)"))
+    second = json.loads(likewise(*words).stdout)
+
+    listed = json.loads(likewise("list", "--tag", "a-port", "--kind", "port-check", "--json").stdout)
+    told = [(one["experiment_id"], one["state"], one["verdict"], one["note"]) for one in listed]
+    assert told == [
+        (second["experiment_id"], "finished", "differ", ""),
+        (first["experiment_id"], "finished", "differ", "as it was"),
+    ]
+    assert json.loads(likewise("show", first["experiment_id"], "--json").stdout) == first
+
+    beside = json.loads(likewise("show", first["experiment_id"], second["experiment_id"], "--json").stdout)
+    assert [(one["side"], one["path"]) for one in beside["setting_differences"]] == [
+        ("torch", "torch_code.py")
+    ]
+    findings = [one["sides"]["torch"]["findings"] for one in beside["experiments"]]
+    assert findings == [len(first["findings"]), len(second["findings"])] == [findings[1] + 1, findings[1]]
+
+    refused = likewise("explain", second["experiment_id"])
+    assert (refused.returncode, "is a port-check, which has no runs" in refused.stderr) == (2, True)
+    assert likewise("delete", second["experiment_id"]).returncode == 0
+    assert not desk.client.exists(findings_key(second["experiment_id"]))
+    assert likewise("show", second["experiment_id"]).returncode == 2
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +59,15 @@ def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
         return climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
 
     return checked
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home of Likewise; the local stack in it, which keeps what was checked, ends with the test."""
+    folder = tmp_path / "home"
+    yield folder
+    told = {**os.environ, "LIKEWISE_HOME": str(folder), "PYTHONPATH": str(CODE)}
+    subprocess.run([sys.executable, "-m", "likewise.producer", "down"], env=told, check=True)
 
 
 @pytest.fixture(scope="session")

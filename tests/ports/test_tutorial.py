@@ -12,12 +12,14 @@ from tests.ports.test_port_command import ROOT, likewise
 BLOCKS = re.compile(r"^```(python|diff|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_tutorial_goes_from_two_files_to_a_proved_port(tmp_path: Path, environments: Path) -> None:
+def test_the_tutorial_goes_from_two_files_to_a_proved_port(
+    tmp_path: Path, home: Path, environments: Path
+) -> None:
     page = (ROOT / "docs" / "porting.md").read_text()
     printed = []
     for kind, text in BLOCKS.findall(page):
         if kind == "console":
-            printed += [run(command, tmp_path, environments) for command in commands(text)]
+            printed += [run(command, home, environments) for command in commands(text)]
         else:
             head, body = text.split("\n", 1)
             name, _, place = head.removeprefix("# ").partition(", ")
@@ -34,14 +36,15 @@ def commands(text: str) -> list[tuple[str, str]]:
     ]
 
 
-def run(asked: tuple[str, str], folder: Path, environments: Path) -> str:
+def run(asked: tuple[str, str], home: Path, environments: Path) -> str:
     """Run a command; all that it prints must be shown, but for the last digits of rounding."""
     command, shown = asked
     program, *words = command.split()
+    folder = home.parent
     if program == "python":
         subprocess.run([sys.executable, *words], cwd=folder, check=True)
         return ""
-    answer = likewise(*words, home=folder / "home", environments=environments, cwd=folder)
+    answer = likewise(*words, home=home, environments=environments, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     assert without_rounding(answer.stdout) == without_rounding(shown)
     return answer.stdout

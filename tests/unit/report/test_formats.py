@@ -34,8 +34,16 @@ from likewise.producer.golden import SideSince, Since
 from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
-from likewise.producer.port.models import ModuleRow, PortCheck, PortFinding, Rung, WeightRow
-from likewise.producer.port.trainings import PortTraining, SeedGap, SideTraining
+from likewise.producer.port.models import (
+    ModuleRow,
+    PortCheck,
+    PortFinding,
+    PortTraining,
+    Rung,
+    SeedGap,
+    SideTraining,
+    WeightRow,
+)
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.bisection import BisectionDocument
@@ -97,7 +105,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         BenchDocument: lambda: BenchDocument(bench(samples)),
         BisectionDocument: lambda: BisectionDocument(bisection=bisection(samples)),
         GoldenDocument: lambda: GoldenDocument(since=since(samples)),
-        HistoryDocument: lambda: HistoryDocument(history=history(samples, record)),
+        HistoryDocument: lambda: HistoryDocument(history=history(record)),
         VerificationDocument: lambda: VerificationDocument(verification()),
         PredictionsDocument: lambda: PredictionsDocument(predictions()),
         SweepDocument: lambda: SweepDocument(sweep()),
@@ -119,7 +127,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
 
 def bisection(samples: ModuleType) -> Bisection:
     tried = (
-        Tried(version="2.0", comparison=samples.many_seeds().model_copy(update={"verdict": "differ"})),
+        Tried.of("2.0", samples.many_seeds().model_copy(update={"verdict": "differ"})),
         Tried(version="1.5", why_not=NASTY),
     )
     return Bisection(name="article", package="torch", versions=("1.0", "1.5", "2.0"), tried=tried)
@@ -153,9 +161,14 @@ def predictions() -> Predictions:
     )
 
 
-def history(samples: ModuleType, record: ExperimentRecord) -> History:
+def history(record: ExperimentRecord) -> History:
     past = [
-        Past(record=one, comparison=samples.many_seeds(), warm_run_s={"torch eager": 0.5})
+        Past(
+            record=one,
+            verdict="agree",
+            numbers={"tensorflow": {"final loss": 0.25}, "torch": {"final loss": 0.5}},
+            warm_run_s={"torch eager": 0.5},
+        )
         for one in (record, record.model_copy(update={"experiment_id": "f" * 20, "note": NASTY}))
     ]
     changed = ChangedSetting(side="torch", path="loss.reduction", values={"f" * 20: "sum"})
@@ -189,8 +202,7 @@ def explanation() -> Explanation:
 
 def port_training() -> PortTraining:
     """Two trainings of a port that part."""
-    arrays = {"a.kernel": np.array([1.0, 2.0])}
-    losses = {"keras": [1.0, 0.5], "torch": [1.0, float("nan")]}
+    losses = {"keras": (1.0, 0.5), "torch": (1.0, float("nan"))}
     return PortTraining(
         name="net",
         sides=("keras", "torch"),
@@ -199,15 +211,26 @@ def port_training() -> PortTraining:
         hosts={"keras": "this machine", "torch": "w1"},
         updates=2,
         batch=4,
-        runs={label: [SideTraining(0, {"loss": one}, arrays, arrays, 0.1)] for label, one in losses.items()},
-        gaps=[SeedGap(0, float("inf"), 0.1, 0.2, "a.kernel", 2)],
+        runs={
+            label: (SideTraining(seed=0, losses=one, diverged=label == "torch", train_s=0.1),)
+            for label, one in losses.items()
+        },
+        gaps=(
+            SeedGap(
+                seed=0,
+                losses=float("inf"),
+                weights=0.1,
+                outputs=0.2,
+                worst_weight="a.kernel",
+                first_update=2,
+            ),
+        ),
         tolerance=2e-5,
         noise=1e-7,
         verdict="differ",
-        reasons=["torch diverged, and the other did not."],
-        tests=[],
+        reasons=("torch diverged, and the other did not.",),
         check=port_check(),
-        notes=["torch was fed another layout"],
+        notes=("torch was fed another layout",),
     )
 
 

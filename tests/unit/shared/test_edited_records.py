@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from likewise.shared.errors import ResultError
-from likewise.shared.ledger.reading import experiment_of, record_of
+from likewise.shared.ledger.reading import kept_of, record_of
 
 RECORD = {
     "run_id": b"0123456789",
@@ -49,6 +49,6 @@ def test_an_experiment_that_was_edited_is_told_as_that(field: str, value: bytes)
         b'"loss": {"type": "mse"}, "optimizer": {"type": "sgd"}, "training": {"epochs": 1}}'
     )
     whole = {b"experiment": document, b"run_ids": b"[]", b"submitted_s": b"1"}
-    assert experiment_of("e", whole) is not None
+    assert kept_of("e", whole) is not None
     with pytest.raises(ResultError, match="experiment e cannot be read"):
-        experiment_of("e", {**whole, field.encode(): value})
+        kept_of("e", {**whole, field.encode(): value})
