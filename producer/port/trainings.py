@@ -87,6 +87,7 @@ class _Trainer:
         """Train both from each seed and judge them."""
         self._draw_starts(seeds)
         pairing = self._pairing = self._found.pair(self._port.precision, self._tell)
+        self._starts = {seed: self._named(start) for seed, start in self._starts.items()}
         settle(pairing, self._tell)
         self._need()
         runs: dict[str, list[_Trained]] = {side.label: [] for side in (pairing.reference, pairing.other)}
@@ -111,6 +112,12 @@ class _Trainer:
                 reference.name_inputs(list(batch.inputs))
                 reference.feed(batch, batch.inputs)
                 self._starts[seed] = reference.weights()
+
+    def _named(self, start: Arrays) -> Arrays:
+        """Return the weights of an earlier making of the model by the names that they have in this one: Keras
+        counts its layers on from model to model.
+        """
+        return dict(zip(self._pairing.start, start.values(), strict=True))
 
     def _need(self) -> None:
         pairing = self._pairing
@@ -218,7 +225,8 @@ class _Trainer:
         if decided and pairing.frameworks_differ and max(one.largest for one in gaps) > limit:
             gaps, mine, theirs = self._by_design(gaps, (mine, theirs), limit)
         tests = _tests(pairing, mine, theirs, limit)
-        verdict, reasons = self._verdict(gaps, tests, noise=noise, limit=limit, runs=(mine, theirs))
+        within = limit if decided else _GROWTH * pairing.tolerance
+        verdict, reasons = self._verdict(gaps, tests, noise=noise, limit=within, runs=(mine, theirs))
         labels = pairing.reference.label, pairing.other.label
         check = None
         if verdict == "differ":
