@@ -114,13 +114,16 @@ class Port:
     seeds: tuple[int, ...] = (0,)
 
     def subject(self, versions: Mapping[str, str]) -> Subject:
-        """Return what an answer about it is kept as: each program's files by hash, and its version."""
+        """Return what an answer about it is kept as: each program's files by hash, and its version.
+
+        `versions` are by side, with the framework's name before them or without it.
+        """
         from likewise.producer.port.shipping import imported_files
 
         sides = {
             one.label: SubjectSide(
                 framework=one.framework,
-                version=versions.get(one.label),
+                version=versions.get(one.label, "").rpartition(" ")[2] or None,
                 program=one.file.name,
                 files={
                     file.relative_to(one.file.parent).as_posix(): hashlib.sha256(

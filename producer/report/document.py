@@ -127,7 +127,7 @@ def titled_parts(document: Document, console: Console) -> Iterator[RenderableTyp
     for table in document.tables():
         if table.rows:
             yield Text(printable(table.title), style="bold")
-            yield text_table(table)
+            yield fitting(table, console)
             yield ""
     yield from (Text(printable(note), style="dim", overflow="fold") for note in document.notes)
 

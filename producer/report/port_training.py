@@ -11,7 +11,7 @@ from rich.text import Text
 
 from likewise.producer.display import count, gap, number, printable, seconds
 from likewise.producer.port.models import PortTraining, SideTraining
-from likewise.producer.report.document import Check, Document, Table, Value, bullets, text_table
+from likewise.producer.report.document import Check, Document, Table, Value, bullets, fitting
 from likewise.producer.report.port import PortDocument, without_infinities
 
 _VERDICTS = {"agree": "train alike", "differ": "do not train alike", "inconclusive": "cannot be told apart"}
@@ -150,7 +150,7 @@ class PortTrainingDocument(Document):
         yield from bullets(training.reasons, console)
         for table in self.tables():
             yield Text(table.title, style="bold")
-            yield text_table(table)
+            yield fitting(table, console)
             yield ""
         yield from (Text(printable(note), style="dim", overflow="fold") for note in self.notes)
 
