@@ -86,7 +86,6 @@ RULES = (
     Rule(
         says="labels are smoothed in the data or by the loss",
         apply=data.smoothed_classes,
-        of_one_loss=True,
     ),
     Rule(
         says="a focal loss whose gamma is 0 is the cross-entropy",
@@ -110,7 +109,6 @@ RULES = (
     Rule(
         says="classes are weighed by the loss or sample by sample",
         apply=data.weighted_samples,
-        of_one_loss=True,
     ),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "

@@ -6,6 +6,7 @@ not apply. Most look at the samples themselves, and do not apply once these are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 from typing import Any
 
@@ -17,11 +18,13 @@ from likewise.producer.wording.layers import Forms
 from likewise.shared.job.loss import (
     CategoricalCrossentropy,
     KlDivergence,
+    class_weights_of,
     takes_probabilities,
     takes_signs,
 )
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.losses import element_weights
+from likewise.shared.program import ModelOutput
 
 
 def same_data(reference: Form, other: Form) -> Forms | None:
@@ -80,31 +83,49 @@ def smoothed_targets(reference: Form, other: Form) -> Forms | None:
 
 
 def smoothed_classes(reference: Form, other: Form) -> Forms | None:
-    """Take the reference's words for targets of two classes that are the same after the loss's smoothing."""
-    losses: list[Any] = [reference.job.loss, other.job.loss]
-    if losses[0].type != losses[1].type or not takes_probabilities(losses[0]):
+    """Take the reference's words for targets of two classes that are the same once losses smooth them."""
+    outputs = _outputs(reference, other)
+    smooth = {one.name: mine for one, mine, theirs in outputs if takes_probabilities(mine)}
+    if not smooth or not _same_rows(reference.facts, other.facts) or not _rescaled_alike(reference, other):
         return None
-    if not _same_rows(reference.facts, other.facts) or not _rescaled_alike(reference, other):
-        return None
-    for name in PARTS:
-        pair = [form.facts.targets(name) for form in (reference, other)]
-        if reference.facts.part(name) is None:
+    for part in PARTS:
+        if reference.facts.part(part) is None:
             continue
-        if pair[0] is None or pair[1] is None or pair[0].shape != pair[1].shape:
+        y = [form.facts.targets(part) for form in (reference, other)]
+        if y[0] is None or y[1] is None or y[0].shape != y[1].shape:
             return None
-        mine, theirs = (
-            y * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
-            for y, loss in zip(pair, losses, strict=True)
+        same = (
+            _smoothed_alike(losses, (one.wanted(y[0]), one.wanted(y[1])))
+            if one.name in smooth
+            else np.array_equal(one.wanted(y[0]), one.wanted(y[1]))
+            for one, *losses in outputs
         )
-        weights = [form.facts.weights(name) for form in (reference, other)]
-        if not (
-            np.allclose(mine, theirs, rtol=0, atol=EQUAL) and np.array_equal(pair[0] > 0.5, pair[1] > 0.5)
-        ):
-            return None
-        if not _equal(*weights):
+        if not all(same) or not _equal(*(form.facts.weights(part) for form in (reference, other))):
             return None
     changed = other.with_job(other.document | {"data": reference.document["data"]})
-    return reference, changed.with_section("loss", label_smoothing=losses[0].label_smoothing)
+    for name, loss in smooth.items():
+        changed = changed.with_loss(name, label_smoothing=loss.label_smoothing)
+    return reference, changed
+
+
+def _smoothed_alike(losses: Sequence[Any], targets: tuple[NDArray[Any], NDArray[Any]]) -> bool:
+    """Return whether targets are of the same classes, and the same numbers once their losses smooth them."""
+    mine, theirs = (
+        y * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
+        for y, loss in zip(targets, losses, strict=True)
+    )
+    same_classes = np.array_equal(targets[0] > 0.5, targets[1] > 0.5)
+    return same_classes and np.allclose(mine, theirs, rtol=0, atol=EQUAL)
+
+
+def _outputs(reference: Form, other: Form) -> list[tuple[ModelOutput, Any, Any]]:
+    """Return each output with the losses of both; nothing where these are of other kinds."""
+    losses = reference.job.losses, other.job.losses
+    if reference.program is None or losses[0].keys() != losses[1].keys():
+        return []
+    if any(loss.type != losses[1][name].type for name, loss in losses[0].items()):
+        return []
+    return [(one, losses[0][one.name], losses[1][one.name]) for one in reference.program.outputs]
 
 
 def _same_rows(mine: Facts, theirs: Facts) -> bool:
@@ -140,28 +161,27 @@ def _information(smoothing: float, classes: int) -> float:
 
 
 def weighted_samples(reference: Form, other: Form) -> Forms | None:
-    """Take the reference's words for weights that come to the same for every target."""
-    losses: tuple[Any, Any] = (reference.job.loss, other.job.loss)
-    facts = reference.facts, other.facts
-    if losses[0].type != losses[1].type or not _same_samples(*facts):
+    """Take the reference's words for weights that come to the same for every target of every output."""
+    outputs, facts = _outputs(reference, other), (reference.facts, other.facts)
+    weighs = {
+        one.name: mine for one, mine, theirs in outputs if class_weights_of(mine) != class_weights_of(theirs)
+    }
+    if not weighs or not _same_samples(*facts) or not _rescaled_alike(reference, other):
         return None
-    if not _rescaled_alike(reference, other):
-        return None
-    given = [getattr(loss, "class_weights", None) for loss in losses]
-    if given[0] == given[1]:
-        return None
-    for name in PARTS:
-        y = facts[0].targets(name)
-        if y is None:
-            continue
-        both = [
-            _spread_out(element_weights(loss, y, one.weights(name)), y)
-            for loss, one in zip(losses, facts, strict=True)
-        ]
-        if not np.allclose(both[0], both[1], rtol=EQUAL, atol=0):
-            return None
+    for part in PARTS:
+        y = facts[0].targets(part)
+        for output, *losses in outputs if y is not None else ():
+            wanted = output.wanted(y)
+            both = [
+                _spread_out(element_weights(loss, wanted, one.weights(part)), wanted)
+                for loss, one in zip(losses, facts, strict=True)
+            ]
+            if not np.allclose(both[0], both[1], rtol=EQUAL, atol=0):
+                return None
     changed = other.with_job(other.document | {"data": reference.document["data"]})
-    return reference, changed.with_section("loss", class_weights=reference.document["loss"]["class_weights"])
+    for name, loss in weighs.items():
+        changed = changed.with_loss(name, class_weights=loss.model_dump(mode="json")["class_weights"])
+    return reference, changed
 
 
 def _same_samples(mine: Facts, theirs: Facts) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job import Job
+from likewise.shared.job.several import Losses
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.results.seed_table import Float64, Load
@@ -200,6 +201,14 @@ class Form:
         """Return the form with some fields of a section of its job changed."""
         document = self.document
         return self.with_job(document | {section: document[section] | changes})
+
+    def with_loss(self, name: str, **changes: Any) -> Form:
+        """Return the form with some fields of an output's loss changed."""
+        if not isinstance(self.job.loss, Losses):
+            return self.with_section("loss", **changes)
+        document = self.document
+        loss = {**document["loss"], name: document["loss"][name] | changes}
+        return self.with_job(document | {"loss": loss})
 
     def with_layer(self, index: int, **changes: Any) -> Form:
         """Return the form with some fields of a layer changed."""

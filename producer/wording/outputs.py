@@ -93,7 +93,7 @@ def _is(head: tuple[str, bool] | None, activation: str, *, from_logits: bool) ->
 
 def _with_head(form: Form, name: str, activation: str, *, from_logits: bool) -> Form:
     changed = form.with_layer(_place(form, name), activation={"type": activation})
-    return _with_loss(changed, name, {**changed.document["loss"][name], "from_logits": from_logits})
+    return changed.with_loss(name, from_logits=from_logits)
 
 
 def _on_scale(form: Form, name: str, scale: Scale) -> Form:
