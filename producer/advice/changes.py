@@ -97,6 +97,8 @@ def _copied(document: Any, source: Any, full: Any, parts: Sequence[str]) -> None
         kept = {name: value for name, value in here.items() if name in all_of_it and name != "type"}
         here.clear()
         here.update(copy.deepcopy(all_of_it) | (kept if len(parts) == 2 else {}))
+    elif isinstance(here, dict) and "type" in all_of_it and last not in all_of_it:
+        here.pop(last, None)  # left out, as a softmax's axis is where it is the last
     elif isinstance(here, list):
         here[int(last)] = copy.deepcopy(all_of_it[int(last)])
     elif last in all_of_it:
