@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from likewise.producer.display import count
 from likewise.producer.runs.submit import FollowUp
 from likewise.shared.job import Experiment
 from likewise.shared.run import Run
@@ -73,7 +74,9 @@ MOST_SEEDS = 3
 TOLD_FROM_S = 5.0
 """A twin or rerun that trains for longer is announced with about how long."""
 BUDGET_S = 120.0
-"""A twin or rerun that would train for longer is left out. On a CPU float64 takes about what float32 does."""
+"""What the twin and the rerun may train for together. Where all of MOST_SEEDS would take longer, as many
+train as fit, and a kind of which not one seed fits is left out. Float64 costs a CPU about what float32 does.
+"""
 
 
 def twin_tells_more(comparison: Comparison) -> bool:
@@ -95,10 +98,10 @@ def twin_tells_more(comparison: Comparison) -> bool:
     )
 
 
-def cost_s(comparison: Comparison) -> float:
-    """Return about how long a twin or a rerun takes, by the trainings of the slowest side."""
+def seed_cost_s(comparison: Comparison) -> float:
+    """Return about how long one seed of a twin or a rerun trains, by the trainings of the slowest side."""
     seeds = len(comparison.experiment.seed_list)
-    return max((run.total_train_s or 0.0) / seeds * min(seeds, MOST_SEEDS) for run in comparison.runs)
+    return max((run.total_train_s or 0.0) / seeds for run in comparison.runs)
 
 
 def rerun_tells_more(comparison: Comparison) -> bool:
@@ -116,33 +119,33 @@ def rerun_tells_more(comparison: Comparison) -> bool:
     )
 
 
-def twin_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+def twin_follow_up(experiment: Experiment, runs: Sequence[Run], seeds: int = MOST_SEEDS) -> FollowUp:
     """Return the experiment's first seeds in float64."""
     in_float64 = [
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
     ]
     return FollowUp(
         relation=TWIN,
-        experiment=twin_experiment(experiment),
-        runs=_first_seeds(in_float64),
+        experiment=twin_experiment(experiment, seeds),
+        runs=_first_seeds(in_float64, seeds),
         announcement="once more in float64, to tell rounding from a real difference",
     )
 
 
-def rerun_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+def rerun_follow_up(experiment: Experiment, runs: Sequence[Run], seeds: int = MOST_SEEDS) -> FollowUp:
     """Return the experiment's first seeds as they are."""
-    again = experiment.model_copy(update={"seeds": experiment.seed_list[:MOST_SEEDS]})
+    again = experiment.model_copy(update={"seeds": experiment.seed_list[:seeds]})
     return FollowUp(
         relation=RERUN,
         experiment=again,
-        runs=_first_seeds(runs),
+        runs=_first_seeds(runs, seeds),
         announcement="once more as it was, to see how far a side's own numbers move",
     )
 
 
-def perturbed_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+def perturbed_follow_up(experiment: Experiment, runs: Sequence[Run], seeds: int = MOST_SEEDS) -> FollowUp:
     """Return the experiment's first seeds in float64, from a start that is moved in its last place."""
-    twin = twin_follow_up(experiment, runs)
+    twin = twin_follow_up(experiment, runs, seeds)
     return FollowUp(
         relation=PERTURBED,
         experiment=twin.experiment,
@@ -159,10 +162,10 @@ def perturbed_twin(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan
         return
     if evidence.differences or evidence.other_start or evidence.other_batches or comparison.misfit:
         return
-    if (seconds := cost_s(comparison)) > BUDGET_S:
+    if (seconds := seed_cost_s(comparison) * twin.seeds) > BUDGET_S:
         tell(f"a moved start is left out: it would train for about {seconds:,.0f} s more")
         return
-    yield [perturbed_follow_up(outcome.record.experiment, outcome.runs)]
+    yield [perturbed_follow_up(outcome.record.experiment, outcome.runs, twin.seeds)]
 
 
 def twin_alone(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
@@ -181,7 +184,7 @@ class _Kind:
 
     name: str
     adds: Callable[[Comparison], bool]
-    follow_up: Callable[[Experiment, Sequence[Run]], FollowUp]
+    follow_up: Callable[[Experiment, Sequence[Run], int], FollowUp]
 
 
 _TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_follow_up)
@@ -189,32 +192,56 @@ _RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_follow_u
 
 
 def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan[None]:
-    """Ask for those that can add something, as long as the budget lasts, and say which are left out."""
-    seconds, left_s = cost_s(outcome.comparison), BUDGET_S
+    """Ask for those that add something, with as many seeds as the budget allows; say what is left out.
+
+    The kinds train at once; what comes first takes most, but leaves one seed to each of the others.
+    """
+    experiment = outcome.record.experiment
+    kinds = [kind for kind in kinds if kind.adds(outcome.comparison)]
+    each_s, left_s = seed_cost_s(outcome.comparison), BUDGET_S
+    most = min(MOST_SEEDS, len(experiment.seed_list))
     wanted = []
-    for kind in kinds:
-        if not kind.adds(outcome.comparison):
+    for place, kind in enumerate(kinds, start=1):
+        seeds = seeds_within(left_s, each_s, most=most, waiting=len(kinds) - place)
+        if not seeds:
+            one = "it" if most == 1 else "one seed of it"
+            tell(
+                f"{kind.name} is left out: {one} would train for about {each_s:,.0f} s, and {left_s:,.0f} s "
+                f"of the budget of {BUDGET_S:,.0f} s are left"
+            )
             continue
-        if seconds > left_s:
-            tell(f"{kind.name} is left out: it would train for about {seconds:,.0f} s more")
-            continue
-        wanted.append(_with_time(kind.follow_up(outcome.record.experiment, outcome.runs), seconds))
-        left_s -= seconds
+        made = kind.follow_up(experiment, outcome.runs, seeds)
+        wanted.append(_with_cost(made, seconds=each_s * seeds, seeds=seeds, most=most))
+        left_s -= each_s * seeds
     if wanted:
         yield wanted
 
 
-def _with_time(one: FollowUp, seconds: float) -> FollowUp:
-    """Return the follow-up with an announcement that says about how long it trains, where that is long."""
+def seeds_within(left_s: float, each_s: float, *, most: int, waiting: int) -> int:
+    """Return how many seeds, `most` at the most, train within `left_s` when each takes `each_s` seconds.
+
+    One seed is left to each of the kinds that wait, unless this one would have none then.
+    """
+    if each_s <= 0:
+        return most
+    fit = int(left_s / each_s)
+    return min(most, fit - waiting if fit > waiting else min(fit, 1))
+
+
+def _with_cost(one: FollowUp, *, seconds: float, seeds: int, most: int) -> FollowUp:
+    """Return the follow-up with an announcement that says what it costs, where it is long or cut short."""
     if seconds < TOLD_FROM_S:
         return one
-    return replace(one, announcement=f"{one.announcement}: about {seconds:,.0f} s of training")
+    said = f"{one.announcement}: about {seconds:,.0f} s of training"
+    if seeds < most:
+        said += f", of {count(seeds, 'seed')} and not {most}, to stay within {BUDGET_S:,.0f} s"
+    return replace(one, announcement=said)
 
 
-def _first_seeds(runs: Sequence[Run]) -> list[Run]:
-    return [run.model_copy(update={"seeds": run.seeds[:MOST_SEEDS]}) for run in runs]
+def _first_seeds(runs: Sequence[Run], seeds: int) -> list[Run]:
+    return [run.model_copy(update={"seeds": run.seeds[:seeds]}) for run in runs]
 
 
-def twin_experiment(experiment: Experiment) -> Experiment:
-    """Return the experiment in float64, with the first seeds."""
-    return experiment.in_precision("float64", seeds=experiment.seed_list[:MOST_SEEDS])
+def twin_experiment(experiment: Experiment, seeds: int = MOST_SEEDS) -> Experiment:
+    """Return the experiment in float64, with its first seeds."""
+    return experiment.in_precision("float64", seeds=experiment.seed_list[:seeds])

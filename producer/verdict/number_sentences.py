@@ -191,9 +191,10 @@ def _amplified(evidence: Evidence) -> list[str]:
     if evidence.twin is None or not evidence.twin.equal or not evidence.outside:
         return []
     if evidence.twin.amplified:
-        return [_of_rounding(evidence.twin)]
+        return [_of_rounding(evidence.twin, evidence)]
+    in_float64 = _in_float64(evidence.twin, evidence)
     return [
-        f"{pair.reference} and {pair.other} compute the same: in float64 these trainings agree to "
+        f"{pair.reference} and {pair.other} compute the same: {in_float64} these trainings agree to "
         f"{gap(worst_of(pair).relative)}. The gap in float32 is rounding that training has amplified."
         for pair in evidence.twin.gaps
     ]
@@ -204,8 +205,9 @@ def _twin(evidence: Evidence) -> list[str]:
     if evidence.twin is None or (evidence.twin.equal and evidence.outside):
         return []
     if evidence.twin.amplified:
-        return [_of_rounding(evidence.twin)]
+        return [_of_rounding(evidence.twin, evidence)]
     lines = []
+    in_float64 = _in_float64(evidence.twin, evidence).capitalize()
     for pair in evidence.twin.gaps:
         if not evidence.fits(pair.other):
             continue
@@ -215,26 +217,27 @@ def _twin(evidence: Evidence) -> list[str]:
         worst = worst_of(comparable)
         some = any(one.problem for one in pair.largest)
         if evidence.twin.equal or evidence.reported_differently:
-            lines.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
+            lines.append(f"{in_float64} they agree to {gap(worst.relative)}: what is left is rounding.")
         elif some and (worst.relative or 0.0) <= evidence.twin.tolerance:
-            lines.append(f"In float64 what can be compared agrees to {gap(worst.relative)}.")
+            lines.append(f"{in_float64} what can be compared agrees to {gap(worst.relative)}.")
         else:
             real = ": this is a real difference, not rounding" if evidence.float64_tells else ""
             lines.append(
-                f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
+                f"{in_float64} {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
                 f"{worst.measure}{real}."
             )
     return lines
 
 
-def _of_rounding(twin: Twin) -> str:
+def _of_rounding(twin: Twin, evidence: Evidence) -> str:
     """Say that each side parts from itself as the sides do, where its start moves in the last place."""
     rest = len(twin.amplified) - MOST_NAMED
     named = twin.amplified if rest <= 0 else (*twin.amplified[:MOST_NAMED], count(rest, "more array"))
     names = both(list(named))
     largest = max(worst_of(pair).relative or 0.0 for pair in twin.gaps)
     return (
-        f"In float64 the losses agree and {names} part by {gap(largest)}, as a side does from itself when "
+        f"{_in_float64(twin, evidence).capitalize()} the losses agree and {names} part by {gap(largest)}, "
+        "as a side does from itself when "
         "its start is moved by one unit in the last place: they have gradients of nothing but rounding, "
         "which the optimizer makes steps of."
     )
@@ -257,10 +260,16 @@ def _noise(evidence: Evidence) -> list[str]:
     return lines
 
 
-def _sample(rerun: OwnRerun, evidence: Evidence) -> str:
+def _in_float64(twin: Twin, evidence: Evidence) -> str:
+    """Name the twin, and how many of the seeds it has, where it has not all of them."""
+    sample = _sample(twin, evidence)
+    return f"in float64,{sample}," if sample else "in float64"
+
+
+def _sample(again: OwnRerun | Twin, evidence: Evidence) -> str:
     """Return how many of the seeds were trained again; nothing where all of them were."""
     seeds = max(len(run.seeds) for run in evidence.runs)
-    return "" if rerun.seeds == seeds else f" on {rerun.seeds:,} of {seeds:,} seeds"
+    return "" if again.seeds == seeds else f" on {again.seeds:,} of {seeds:,} seeds"
 
 
 def _undecided(verdict: Verdict, evidence: Evidence) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from likewise.producer import follow_ups
 from likewise.producer.compare import Background, compare
+from likewise.producer.display import count
 from likewise.producer.job.resolve import resolve
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.document import print_parts
@@ -142,6 +143,19 @@ def test_a_twin_beside_a_small_gap_says_that_rounding_is_left(samples):
     assert found.reasons[-1] == "In float64 they agree to 0: what is left is rounding."
 
 
+def test_a_twin_of_fewer_seeds_says_of_how_many(samples):
+    def compared(seeds, known=None):
+        job = samples.experiment(seeds=seeds)
+        results = [
+            samples.result(name, [samples.train(seed=seed, nudge=nudge) for seed in range(seeds)])
+            for name, nudge in (("tensorflow", 0.0), ("torch", 1e-6))
+        ]
+        return compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
+
+    found = compared(3, Background(twin=compared(1)))
+    assert any(reason.startswith("In float64, on 1 of 3 seeds, ") for reason in found.reasons)
+
+
 def test_a_twin_that_did_not_finish_decides_nothing(samples):
     job = samples.experiment()
     broken = samples.compared(
@@ -201,8 +215,37 @@ def test_the_twin_has_the_first_seeds_and_no_other_precision(samples):
     assert made.overrides == {"torch": {"loss.reduction": "sum"}}
 
 
-def test_the_cost_is_that_of_the_seeds_it_trains(samples):
-    assert follow_ups.cost_s(samples.many_seeds()) == pytest.approx(3 * (0.041 + 0.32))
+def test_the_cost_of_a_seed_is_its_share_of_the_slowest_side(samples):
+    assert follow_ups.seed_cost_s(samples.many_seeds()) == pytest.approx(0.041 + 0.32)
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "seeds", "left_out"),
+    [
+        (2.5, {"twin": 3, "rerun": 3}, []),
+        (1.5, {"twin": 3, "rerun": 1}, []),
+        (1.1, {"twin": 2, "rerun": 1}, []),
+        (0.5, {"twin": 1}, ["the rerun"]),
+        (0.3, {}, ["the float64 twin", "the rerun"]),
+    ],
+)
+def test_a_twin_and_a_rerun_have_as_many_seeds_as_the_budget_allows(
+    samples, monkeypatch, budget_s, seeds, left_out
+):
+    comparison = samples.many_seeds()
+    monkeypatch.setattr(follow_ups, "BUDGET_S", budget_s)
+    monkeypatch.setattr(follow_ups, "TOLD_FROM_S", 0.0)
+    outcome = SimpleNamespace(
+        comparison=comparison, record=SimpleNamespace(experiment=comparison.experiment), runs=[]
+    )
+    told = []
+    asked = next(follow_ups.twin_and_rerun(outcome, told.append), [])
+    assert {one.relation: len(one.experiment.seed_list) for one in asked} == seeds
+    assert [words.split(" is left out: one seed of it")[0] for words in told] == left_out
+    for one in asked:
+        assert (f"of {count(seeds[one.relation], 'seed')} and not 3" in one.announcement) == (
+            seeds[one.relation] < 3
+        )
 
 
 @pytest.mark.parametrize(("least_s", "words"), [(1.0, ": about 1 s of training"), (2.0, "")])
