@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 SHORT_BYTES = 64 * 1024
 """What processes say of themselves is no longer than this."""
+MOST_VALUES = 200_000
+"""A result has fewer values: its arrays are text, one each."""
 
 
 class Frozen(BaseModel):
@@ -42,3 +45,17 @@ def read_short(model: type[Said], document: bytes) -> Said | None:
         return model.model_validate_json(document)
     except ValidationError:
         return None
+
+
+def read_result(model: type[Said], document: bytes) -> Said:
+    """Return what the document of a result says. Raises ValidationError; at once for far too many values.
+
+    It is counted by commas, which is more than the values: texts may have some, too.
+    """
+    values = document.count(b",")
+    if values > MOST_VALUES:
+        told = PydanticCustomError("too_many_values", "has {values} values", {"values": f"{values:,}"})
+        raise ValidationError.from_exception_data(
+            model.__name__, [InitErrorDetails(type=told, loc=(), input=None)]
+        )
+    return model.model_validate_json(document)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from likewise.shared.errors import ResultError, UsageError
+from likewise.shared.frozen import read_result
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.run_result import RunResult, StoredResult
@@ -143,7 +144,7 @@ def _result(run: RunRecord, payload: bytes | None) -> RunResult:
             )
         return RunResult.of_failure(run, run.failure, worker=run.worker, attempt=max(run.attempt, 1))
     try:
-        result = StoredResult.model_validate_json(payload).result
+        result = read_result(StoredResult, payload).result
     except ValidationError as error:
         raise _unreadable(run, error) from None
     if result.run_id != run.run_id:

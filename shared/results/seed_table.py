@@ -270,15 +270,14 @@ class SeedTable:
         return table[self._places]  # the last row is that of no result, at −1
 
     def _stacked(self, arrays: Sequence[AnyArray | None]) -> NDArray[Any] | None:
-        known = next((array for array in arrays if array is not None), None)
+        found = [None if array is None else self._array(array) for array in arrays]
+        known = next((array for array in found if array is not None), None)
         if known is None:
             return None
         nothing = np.full((1, *known.shape[1:]), np.nan, known.dtype)
         parts = [
-            np.broadcast_to(nothing, (len(piece.seeds), *known.shape[1:]))
-            if array is None
-            else self._array(array)
-            for piece, array in zip(self._pieces, arrays, strict=True)
+            np.broadcast_to(nothing, (len(piece.seeds), *known.shape[1:])) if array is None else array
+            for piece, array in zip(self._pieces, found, strict=True)
         ]
         return _joined([*parts, nothing])[self._places]
 

@@ -20,6 +20,7 @@ from likewise.producer.data.table_file import read_table
 from likewise.producer.job.examples import example_names, example_path
 from likewise.producer.job.jobfile import read_experiment
 from likewise.shared.errors import DataError, LikewiseError, ResultError
+from likewise.shared.frozen import read_result
 from likewise.shared.job.data import CsvData, ParquetData
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import SeedTable
@@ -150,7 +151,7 @@ WHOLE = json.loads(RunResult.model_validate_json(json.dumps(RESULT)).model_dump_
 def test_a_result_is_read_or_its_fault_is_told(document: bytes, seeds: tuple[int, ...]) -> None:
     with bounded():
         try:
-            result = RunResult.model_validate_json(document)
+            result = read_result(RunResult, document)
         except ValidationError:
             return
         with suppress(ResultError):
