@@ -99,7 +99,7 @@ class SeedArrays(Frozen):
     but for the epochs that it finished. `shared.results.seed_table.SeedTable` reads them.
     """
 
-    seeds: Many[int]
+    seeds: Annotated[Many[int], Field(min_length=1)]
     point: int = 0
     """Which of `Run.optimizers` they were trained with."""
     failures: Many[Failure] = ()
