@@ -9,8 +9,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 SHORT_BYTES = 64 * 1024
 """What processes say of themselves is no longer than this."""
-MOST_VALUES = 200_000
-"""A result has fewer values: its arrays are text, one each."""
+MOST_VALUES = 1_000_000
+"""A result has fewer values: its arrays are text, one each; most has one of 100,000 seeds that all failed."""
 
 
 class Frozen(BaseModel):
