@@ -40,9 +40,10 @@ class FittedColumn(Frozen):
     """What became of one column of a table that is not plainly a feature; fitted to the training samples."""
 
     name: str
-    use: Literal["number", "one_hot", "ordinal", "parts", "elapsed"]
+    use: Literal["number", "one_hot", "ordinal", "parts", "elapsed", "time_parts", "hours"]
     fill: float | str | None = None
-    """What stands where a value is missing; a date in seconds since 1970. Null if none was filled."""
+    """What stands where a value is missing; a date in seconds since 1970, a time in seconds since
+    midnight. Null if none was filled."""
     indicator: bool = False
     """Whether a further feature is 1 where a value was missing."""
     words: Many[str] = ()

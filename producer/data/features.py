@@ -16,13 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import Floats, check_size
-from likewise.producer.data.table import DAY_S, Column, DataTable, dates_of
+from likewise.producer.data.table import DAY_S, HOUR_S, Column, DataTable, dates_of, times_of
 from likewise.producer.display import did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import EVERY_COLUMN, Missing, TableData
 from likewise.shared.run import FittedColumn
 
 Rule = TypeVar("Rule", bound=str)
+
+TIME_PARTS = ("hour", "minute", "second")
+"""The parts of times, as far as any time has them."""
+OF_TIMES = {"parts": "time_parts", "elapsed": "hours"}
+"""What `dates` makes of times, which have no day."""
 
 GAP = "(missing)"
 """The category of text that is missing, where `missing: indicator` makes one of it."""
@@ -51,7 +56,7 @@ class FeatureColumn:
     @property
     def scaled(self) -> list[bool]:
         """Return which of the features `standardize` scales: numbers, and not those that are 0 or 1."""
-        numbers = self.fitted.use in ("number", "parts", "elapsed", "ordinal")
+        numbers = self.fitted.use in ("number", "parts", "elapsed", "time_parts", "hours", "ordinal")
         return [
             numbers and not (self.fitted.indicator and i == len(self.names) - 1)
             for i in range(len(self.names))
@@ -74,6 +79,11 @@ class FeatureColumn:
             values = column.values if fitted.fill is None else np.where(gap, fitted.fill, column.values)
             if fitted.use == "elapsed":
                 out[:, 0] = (values - float(fitted.start or 0.0)) / DAY_S
+            elif fitted.use == "hours":
+                out[:, 0] = values / HOUR_S
+            elif fitted.use == "time_parts":
+                for i, part in enumerate(_time_parts(values)[: len(self.names) - fitted.indicator]):
+                    out[:, i] = part
             elif fitted.use == "parts":
                 with_hours = any(name.endswith("_hour") for name in self.names)
                 for i, part in enumerate(_date_parts(values, with_hours=with_hours)):
@@ -179,12 +189,9 @@ def problems_of(column: Column, data: TableData) -> Iterator[str]:
         yield f"column {name}: holds no value; {leave}"
     elif column.kind == "other":
         yield f"column {name}: holds {column.words[0]}, which is not trained on; {leave}"
-    elif (
-        column.kind == "date"
-        and rule_for(data.dates, column.name) is None
-        and _category(data, column) is None
-    ):
-        yield f"column {name}: holds dates; dates: parts or dates: elapsed takes them in, {leave}"
+    elif column.kind in ("date", "time") and use_of(column, data) is None:
+        holds = "dates" if column.kind == "date" else "times"
+        yield f"column {name}: holds {holds}; dates: parts or dates: elapsed takes them in, {leave}"
 
 
 def _category(data: TableData, column: Column) -> str | None:
@@ -203,6 +210,9 @@ def use_of(column: Column, data: TableData) -> str | None:
         return category
     if column.kind == "date":
         return rule_for(data.dates, column.name)
+    if column.kind == "time":
+        rule = rule_for(data.dates, column.name)
+        return rule_for(data.categories, column.name) if rule is None else OF_TIMES[rule]
     return "number" if column.kind in ("number", "boolean") else None
 
 
@@ -220,6 +230,11 @@ def _fit(column: Column, data: TableData, train: NDArray[np.int64]) -> FeatureCo
             kept, fill = [*kept, GAP], GAP
         made = [f"{name}_{word}" for word in kept] if use == "one_hot" else [name]
         fitted = FittedColumn(name=name, use=use, fill=fill, indicator=indicator, words=tuple(kept))
+    elif use == "time_parts":
+        known = column.values[~column.missing]
+        kept = 3 if (known % 60 != 0).any() else 2 if (known % HOUR_S != 0).any() else 1
+        made = [f"{name}_{part}" for part in TIME_PARTS[:kept]]
+        fitted = FittedColumn(name=name, use=use, fill=fill, indicator=indicator)
     elif use == "parts":
         made = [f"{name}_{part}" for part in ("year", "month", "day", "weekday")]
         known = column.values[~column.missing]
@@ -285,6 +300,12 @@ def _date_parts(seconds: Floats, *, with_hours: bool) -> list[Floats]:
     return [np.asarray(part, dtype=np.float64) for part in parts]
 
 
+def _time_parts(seconds: Floats) -> list[Floats]:
+    """Return the hours, the minutes and the seconds of times."""
+    minutes = np.floor(seconds / 60.0)
+    return [np.floor(minutes / 60.0), minutes % 60.0, seconds - minutes * 60.0]
+
+
 def _given_column(column: FeatureColumn, values: Sequence[Any], place: str) -> Column:
     """Return the values of one column that rows give. Raises DataError for the first that does not fit."""
     if column.kind == "text":
@@ -312,6 +333,11 @@ def _given(value: Any, column: FeatureColumn, place: str, row: int) -> float:
         if seconds is not None:
             return seconds[0]
         expected = f"a date such as {datetime.now(UTC).date().isoformat()[:4]}-01-31"
+    elif column.kind == "time":
+        times = times_of([str(value)])
+        if times is not None:
+            return times[0]
+        expected = 'a time such as "13:45", in quotes'
     elif isinstance(value, bool | int | float) and np.isfinite(value):
         return float(value)
     else:

@@ -6,7 +6,7 @@ and what they were standardised by. The training's own file is not read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.features import FeatureColumn, FittedFeatures
+from likewise.producer.data.features import TIME_PARTS, FeatureColumn, FittedFeatures
 from likewise.producer.data.loaded import Floats, find_file
 from likewise.producer.data.memory import put_together
 from likewise.producer.data.npz import read_arrays, read_npy
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, DataTable, dates_of, is_number
+from likewise.producer.data.table import Column, DataTable, dates_of, is_number, times_of
 from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
@@ -104,6 +104,9 @@ def _made_by(column: FittedColumn, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the features that a column became; `names` are those from its place on."""
     if column.use == "one_hot":
         made = [f"{column.name}_{word}" for word in column.words]
+    elif column.use == "time_parts":
+        parts = [f"{column.name}_{part}" for part in TIME_PARTS]
+        made = [name for name, given in zip(parts, names, strict=False) if name == given]
     elif column.use == "parts":
         made = [f"{column.name}_{part}" for part in _PARTS]
         hour = f"{column.name}_hour"
@@ -170,12 +173,20 @@ def _as_number(word: str) -> str:
     return Column(name="", kind="number").word_of(float(word))
 
 
+_EXPECTED = {"parts": "date", "elapsed": "date", "time_parts": "time", "hours": "time"}
+"""What kind of values a column has, by what became of it; else numbers."""
+_READ: Mapping[str, Callable[[Sequence[str]], Any]] = {
+    "date": lambda words: dates_of(words, None),
+    "time": times_of,
+}
+
+
 def _problems(column: Column, fitted: FittedColumn, table: DataTable) -> Iterator[str]:
     """Say of a column which value does not fit what was trained on."""
     name = f"column {printable(column.name)}"
-    expected = "date" if fitted.use in ("parts", "elapsed") else "number"
+    expected = _EXPECTED.get(fitted.use, "number")
     if fitted.use not in ("one_hot", "ordinal") and column.kind != "empty":
-        kinds = ("date",) if expected == "date" else ("number", "boolean")
+        kinds = ("number", "boolean") if expected == "number" else (expected,)
         if column.kind not in kinds:
             row = _first_other(column, expected)
             given = column.cell(row) if column.kind != "other" else column.words[0]
@@ -193,7 +204,7 @@ def _first_other(column: Column, expected: str) -> int:
     if column.codes is None or column.kind != "text":
         return int(np.flatnonzero(~column.missing)[0])
     fits = [
-        is_number(word) if expected == "number" else dates_of([word], None) is not None
+        is_number(word) if expected == "number" else _READ[expected]([word]) is not None
         for word in column.words
     ]
     other = np.array([*(not one for one in fits), False])[column.codes]

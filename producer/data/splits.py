@@ -126,7 +126,7 @@ def _latest_last(declared: Split, column: Column) -> Parts:
     if column.numbers is None or column.missing.any():
         raise DataError(
             f"data.split.time {short(column.name)}: holds {'gaps' if column.missing.any() else 'text'}; "
-            "samples are sorted by numbers or dates"
+            "samples are sorted by numbers, dates or times"
         )
     order = np.argsort(column.numbers, kind="stable").astype(np.int64)
     tests, validations = _shares(declared, len(order))

@@ -14,17 +14,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["number", "boolean", "date", "text", "empty", "other"]
+Kind = Literal["number", "boolean", "date", "time", "text", "empty", "other"]
 DAY_S = 86_400.0
+HOUR_S = 3_600.0
 MISSING_WORDS = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."])
 """Words that stand for a missing value, in small letters."""
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
 _DATE_FORMATS = ("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y",
-                 "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%Y/%m/%d %H:%M:%S",
+                 "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%Y",
+                 "%d-%b-%y", "%Y-%m", "%b %Y", "%B %Y", "%b-%y", "%Y/%m/%d %H:%M:%S",
                  "%Y/%m/%d %H:%M",
                  "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
                  "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")  # fmt: skip
 _SIGNS = "$€£¥₹₽₩฿%‰°"
+_TIME = re.compile(
+    r"(?P<hours>[0-9]{1,3}):(?P<minutes>[0-5][0-9])(:(?P<seconds>[0-5][0-9](\.[0-9]+)?))?"
+    r"( ?(?P<half>[ap])\.?m\.?)?",
+    re.IGNORECASE,
+)
+_NOON = 12
 _WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,' ]*?\s*([^\W\d_]{1,10}[²³]?)")
 _SAMPLED = 1000
 """Words of a column whose formats are tried before all of its words are."""
@@ -34,9 +42,10 @@ _SAMPLED = 1000
 class Column:
     """It is one column of n values.
 
-    A `number`, a `boolean` (0 and 1) and a `date` (seconds since 1970, UTC) have `numbers`, float64 (n,), NaN
-    where a value is missing. A `text` has `codes`, int64 (n,), which are places in `words`, −1 where one is
-    missing. An `empty` column has no value at all. Of an `other` one, `words` has only the name of its type.
+    A `number`, a `boolean` (0 and 1), a `date` (seconds since 1970, UTC) and a `time` (of the day, in seconds
+    since midnight, or a length of time) have `numbers`, float64 (n,), NaN where a value is missing. A `text`
+    has `codes`, int64 (n,), which are places in `words`, −1 where one is missing. An `empty` column has no
+    value at all. Of an `other` one, `words` has only the name of its type.
     """
 
     name: str
@@ -91,6 +100,8 @@ class Column:
             return "True" if value else "False"
         if self.kind == "date":
             return date_text(value)
+        if self.kind == "time":
+            return time_text(value)
         return f"{value:.0f}" if value == np.floor(value) and abs(value) < 1e15 else repr(float(value))
 
     def cell(self, row: int) -> Any:
@@ -140,6 +151,9 @@ def text_column(
     codes = of_word[codes]  # the code −1 finds the −1 at the end
     if all(word.lower() in ("true", "false") for word in known):
         return _by_word(name, "boolean", codes, [float(word.lower() == "true") for word in known])
+    times = times_of(known)
+    if times is not None:
+        return _by_word(name, "time", codes, times)
     seconds = dates_of(known, date_format)
     if seconds is not None:
         return _by_word(name, "date", codes, seconds)
@@ -172,6 +186,29 @@ def dates_of(words: Sequence[str], date_format: str | None) -> list[float] | Non
     return _parsed(words, formats[0]) if len(formats) == 1 else None
 
 
+def times_of(words: Sequence[str]) -> list[float] | None:
+    """Return seconds since midnight if every word is a time of day, such as 13:45, 9:05:30 or 1:45 PM.
+
+    Hours may go beyond 24, as those of a length of time do. None if a word is no time, or if some have the
+    half of the day and others have not.
+    """
+    found = [_TIME.fullmatch(word) for word in words]
+    if not words or any(match is None for match in found):
+        return None
+    times = [match.groupdict() for match in found if match is not None]
+    halves = {time["half"] is not None for time in times}
+    if len(halves) > 1 or (True in halves and any(not 1 <= int(time["hours"]) <= _NOON for time in times)):
+        return None
+    return [_since_midnight(time) for time in times]
+
+
+def _since_midnight(time: Mapping[str, str | None]) -> float:
+    hours = int(time["hours"] or 0)
+    if time["half"] is not None:
+        hours = hours % _NOON + (_NOON if time["half"].lower() == "p" else 0)
+    return hours * HOUR_S + int(time["minutes"] or 0) * 60.0 + float(time["seconds"] or 0)
+
+
 def possible_formats(words: Sequence[str]) -> list[str]:
     """Return the usual formats, other than ISO 8601, in which every word is a date."""
     some = [one for one in _DATE_FORMATS if _parsed(words[:3], one) is not None]
@@ -194,6 +231,16 @@ def date_text(seconds: float) -> str:
     """Return a date in ISO 8601, with the time where it is not midnight."""
     moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
     return moment.date().isoformat() if seconds % DAY_S == 0 else moment.isoformat(sep=" ")
+
+
+def time_text(seconds: float) -> str:
+    """Return a time as 13:45, with the seconds where there are some."""
+    sign, whole = "-" if seconds < 0 else "", abs(float(seconds))
+    minutes, rest = divmod(round(whole, 6), 60.0)
+    text = f"{sign}{minutes // 60:02.0f}:{minutes % 60:02.0f}"
+    if rest == 0:
+        return text
+    return f"{text}:{rest:02.0f}" if rest == round(rest) else f"{text}:{rest:09.6f}"
 
 
 @dataclass(frozen=True, kw_only=True)

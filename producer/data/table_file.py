@@ -116,6 +116,21 @@ def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> A
         return pa.Table.from_batches(batches, None if batches else source.schema_arrow)
 
 
+def _times(name: str, values: Any) -> Column:
+    import pyarrow as pa
+
+    unit = 10.0 ** {"s": 0, "ms": 3, "us": 6, "ns": 9}[values.type.unit]
+    whole = pa.int32() if pa.types.is_time32(values.type) else pa.int64()
+    counts = values.cast(whole).cast(pa.float64(), safe=False).to_numpy()
+    return Column(name=name, kind="time", numbers=counts / unit)
+
+
+def _booleans(name: str, values: Any) -> Column:
+    import pyarrow as pa
+
+    return Column(name=name, kind="boolean", numbers=values.cast(pa.int8()).cast(pa.float64()).to_numpy())
+
+
 def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column:
     """Return an arrow column as one of ours."""
     import pyarrow as pa
@@ -127,8 +142,8 @@ def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column
     if kinds.is_timestamp(kind) or kinds.is_date(kind):
         instants = values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
         return Column(name=name, kind="date", numbers=instants.to_numpy() / 1e6)
-    if kinds.is_boolean(kind):
-        return Column(name=name, kind="boolean", numbers=values.cast(pa.int8()).cast(pa.float64()).to_numpy())
+    if kinds.is_time(kind) or kinds.is_duration(kind) or kinds.is_boolean(kind):
+        return _times(name, values) if not kinds.is_boolean(kind) else _booleans(name, values)
     if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
         numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
         return number_column(name, numbers)

@@ -22,7 +22,7 @@ from likewise.shared.job.loss import Task
 ROWS_SHOWN = 5
 """How many training rows are kept as the file has them, to be shown."""
 _SHOWN = 5
-_HOLDS = {"empty": "no value", "date": "dates", "boolean": "true and false"}
+_HOLDS = {"empty": "no value", "date": "dates", "time": "times", "boolean": "true and false"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.table import Column, DataTable, possible_formats
-from likewise.producer.display import short
+from likewise.producer.display import count, short
 
 MOST_CATEGORIES = 50
 _WHOLE = 2.0**53
@@ -22,7 +22,12 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
     if (same := _all_the_same(column)) is not None:
         return same
     if there.sum() < 0.5 * table.rows:
-        return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
+        if column.kind in ("number", "date", "time") and not column.padded:
+            return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
+        return (
+            f"gaps: {missing}; to take it in, move it from this list to missing: indicator and to "
+            f"categories: one_hot makes {count(len(column.labels()[1]), 'feature')} and one for the gap"
+        )
     if column.kind == "text":
         return _reason_to_leave_text(column, int(there.sum()))
     return _reason_to_leave_numbers(column, place) if column.kind == "number" else None
@@ -50,7 +55,12 @@ def _all_the_same(column: Column) -> str | None:
         return None
     elif column.kind == "number" and abs(column.values[there][0]) > _WHOLE:
         return f"identifier: its numbers are beyond {_WHOLE:g}, where float64 does not tell neighbours apart"
-    return f"constant: every value is {short(column.cell(int(np.flatnonzero(there)[0])))}"
+    return f"constant: every value is {_quoted(column, int(np.flatnonzero(there)[0]))}"
+
+
+def _quoted(column: Column, row: int) -> str:
+    """Return a value as a message has it: a whole number without a fraction."""
+    return column.word_of(column.values[row]) if column.kind == "number" else short(column.cell(row))
 
 
 def _reason_to_leave_text(column: Column, rows: int) -> str | None:

@@ -246,7 +246,11 @@ class _Lines:
                 f"  # stratify holds out the same share of each class; the rarest is "
                 f"{printable(words[rarest])}, with {count(int(counts[rarest]), 'row')}"
             )
-        in_order = [plan.name for plan in self.plans if ("dates", "elapsed") in plan.settings]
+        in_order = [
+            plan.name
+            for plan in self.plans
+            if ("dates", "elapsed") in plan.settings and self.table.columns[plan.name].kind == "date"
+        ]
         if in_order:
             lines.append(f"  # for the last rows as the test: split: {{..., time: {quoted(in_order[0])}}}")
         return trained, lines

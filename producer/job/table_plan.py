@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from likewise.producer.data.table import Column, DataTable, date_text
+from likewise.producer.data.table import Column, DataTable, date_text, time_text
 from likewise.producer.display import count, printable, short
 from likewise.producer.job.left_out import reason_to_leave
 from likewise.shared.errors import UsageError
@@ -45,8 +45,10 @@ def goal_of(column: Column, path: str) -> Goal:
     """Choose a regression for numbers, a classification for labels and few whole numbers from 0."""
     there = int((~column.missing).sum())
     where = f"{printable(path)}, column {printable(column.name)}"
-    if column.kind in ("empty", "other", "date"):
-        holds = {"empty": "no value", "date": "dates"}.get(column.kind, "".join(column.words))
+    if column.kind in ("empty", "other", "date", "time"):
+        holds = {"empty": "no value", "date": "dates", "time": "times"}.get(
+            column.kind, "".join(column.words)
+        )
         raise UsageError(f"{where}: holds {holds}; a target is numbers, or text for classes")
     codes, words = column.labels()
     classes = len(np.unique(codes[codes >= 0]))
@@ -96,8 +98,12 @@ def plan_of(column: Column, table: DataTable, place: int) -> ColumnPlan:
         why.append(
             f"dates from {date_text(known.min())} to {date_text(known.max())}{', in order' * in_order}"
         )
+    elif column.kind == "time":
+        known = column.values[~gaps]
+        settings.append(("dates", "elapsed"))
+        why.append(f"times from {time_text(known.min())} to {time_text(known.max())}")
     if gaps.any():
-        measured = column.kind in ("number", "date") and not column.padded
+        measured = column.kind in ("number", "date", "time") and not column.padded
         settings.append(("missing", "median" if measured else "most_frequent"))
         why.append(missing)
     return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from likewise.producer.console import bullet
 from likewise.producer.data.prepare import PreparedData
-from likewise.producer.data.table import Column, DataTable, date_text
+from likewise.producer.data.table import Column, DataTable
 from likewise.producer.data.table_samples import Roles
 from likewise.producer.display import MISSING, both, count, number, printable
 from likewise.producer.report.document import Document, Table, Value, bullets, text_table
@@ -114,8 +114,10 @@ class DataDocument(Document):
             uses.append("a feature" if features == (name,) else _listed(features))
             if fitted is not None and fitted.fill is not None:
                 fill = fitted.fill if isinstance(fitted.fill, str) else number(fitted.fill)
-                date = self.table is not None and self.table.columns[name].kind == "date"
-                uses.append(f"gaps: {date_text(float(fitted.fill)) if date else fill}")
+                column = None if self.table is None else self.table.columns[name]
+                if column is not None and column.kind in ("date", "time"):
+                    fill = column.word_of(float(fitted.fill))
+                uses.append(f"gaps: {fill}")
         if name in roles.targets:
             uses.append("the target")
         if name == roles.weights:
@@ -276,8 +278,8 @@ def _holds(column: Column) -> str:
     low, high = float(known.min()), float(known.max())
     if column.kind == "boolean":
         return f"{int(known.sum()):,} true, {int(len(known) - known.sum()):,} false"
-    if column.kind == "date":
-        return f"{date_text(low)} to {date_text(high)}"
+    if column.kind in ("date", "time"):
+        return f"{column.word_of(low)} to {column.word_of(high)}"
     return f"{_plain(low)} to {_plain(high)}"
 
 

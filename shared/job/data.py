@@ -135,7 +135,9 @@ class _TableSource(_Source):
     `ordinal` the category's number in sorted order. Null refuses text."""
     dates: Dates | dict[str, Dates] | None = None
     """What becomes of dates, for all columns or by column: `parts` makes year, month, day and weekday (and
-    the hour, where times vary), `elapsed` the days since the first date of the training samples."""
+    the hour, where times vary), `elapsed` the days since the first date of the training samples. Of times of
+    day, such as 13:45, `parts` makes the hour (and the minute, and the second, where some time
+    has them), `elapsed` the hours since midnight."""
     date_format: str | None = None
     """How dates are written, such as "%d/%m/%Y" (Python's strptime); null takes ISO 8601 and what only one
     order of day, month and year can mean."""

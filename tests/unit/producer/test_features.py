@@ -133,6 +133,53 @@ def test_dates_are_parts_or_days_elapsed(made: Make) -> None:
     assert elapsed.train.x[:, 0].tolist() == (days[train] - days[train].min()).astype(int).tolist()
 
 
+TIMES = {
+    "to the minute": (["7:05", "13:45", "", "23:59"], [7 + 5 / 60, 13.75, 23 + 59 / 60], ["hour", "minute"]),
+    "on the hour": (["07:00", "13:00", "NA", "23:00"], [7.0, 13.0, 23.0], ["hour"]),
+    "to the second": (["7:05:30", "13:45:00", "", "30:00:00"], [7 + 5.5 / 60, 13.75, 30.0], ["hour", "minute", "second"]),
+    "with the half of the day": (["12:05 AM", "1:45 PM", "", "12:30 p.m."], [5 / 60, 13.75, 12.5], ["hour", "minute"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_times_of_day_are_hours_or_parts(name: str, prepare: Prepare, tmp_path: Path) -> None:
+    words, hours, parts = TIMES[name]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["at,y", *(f"{word},{i}.5" for i, word in enumerate(words))]) + "\n")
+    data = {"type": "csv", "path": "t.csv", "target": "y", "missing": "drop"}
+    elapsed = prepare(data={**data, "dates": "elapsed"}).runs["torch"].data
+    assert elapsed.train.x[:, 0] == pytest.approx(hours)
+    made = prepare(data={**data, "dates": {"at": "parts"}}).runs["torch"].data
+    assert list(made.feature_names) == [f"at_{part}" for part in parts]
+    scales = np.array([1.0, 60.0, 3600.0])[: len(parts)]
+    assert (made.train.x / scales).sum(axis=1) == pytest.approx(hours)
+
+
+def test_times_are_categories_where_the_job_says_so(prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("at,y\n9:05,1.5\n13:45,2.5\n13:45,3.5\n")
+    data = {"type": "csv", "path": "t.csv", "target": "y", "categories": "one_hot"}
+    assert list(prepare(data=data).runs["torch"].data.feature_names) == ["at_09:05", "at_13:45"]
+
+
+def test_times_that_nothing_takes_in_are_refused(prepare: Prepare, tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "t.csv").write_text("at,y\n9:05,1.5\n13:45,2.5\n13:50,3.5\n")
+    said = refusal(prepare, data={"type": "csv", "path": "t.csv", "target": "y"})
+    assert said.endswith(
+        "column at: holds times; dates: parts or dates: elapsed takes them in, drop: [at] leaves it out"
+    )
+
+
+def test_rows_to_predict_give_times(prepare: Prepare, tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "t.csv").write_text("at,y\n9:00,1.5\n13:00,2.5\n")
+    data = {"type": "csv", "path": "t.csv", "target": "y", "dates": "elapsed"}
+    made = prepare(data=data, predict=[{"at": "1:30 PM"}]).runs["torch"].data
+    assert made.predict is not None
+    assert made.predict.tolist() == [[13.5]]
+    assert 'column at: 9.0 is not a time such as "13:45", in quotes' in refusal(
+        prepare, data=data, predict=[{"at": 9}]
+    )
+
+
 def test_rows_to_predict_are_given_by_column(made: Make) -> None:
     rows = [
         {"town": "west", "height": 171.5, "day": "2015-03-05"},

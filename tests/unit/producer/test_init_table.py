@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import datetime as dt
 import gzip
 import json
 import lzma
@@ -160,6 +161,46 @@ def test_booleans_categories_and_dates(init: Init) -> None:
 
     assert left_out(new) == {}
     assert run.data.feature_names == ("when", "smoker", "city_Lima", "city_Oslo", "city_Rome")
+
+
+def test_times_of_day_and_lengths_of_time(init: Init, tmp_path: Path) -> None:
+    text = table(
+        "at", "took", "y",
+        at=lambda i: f"{i % 12 + 1}:{i % 60:02} {'AM' if i % 2 else 'PM'}",
+        took=lambda i: f"{i}:{i % 60:02}:07", y=numbers,
+    )  # fmt: skip
+    new, run = init(text)
+    told = new.written[0].read_text()
+    minutes = [dt.time(i % 24, i % 60) for i in range(ROWS)]
+    lengths = [dt.timedelta(seconds=90 * i) for i in range(ROWS)]
+    values = {"at": minutes, "took": lengths, "y": [numbers(i) for i in range(ROWS)]}
+    pq.write_table(pa.table(values), tmp_path / "t.parquet")
+    of_parquet, typed = init((tmp_path / "t.parquet").read_bytes(), name="a.parquet")
+
+    assert left_out(new) == left_out(of_parquet) == {}
+    assert run.data.feature_names == typed.data.feature_names == ("at", "took")
+    assert "# times from 00:11 to" in told
+
+
+@pytest.mark.parametrize("form", ["%b %d %Y", "%B %Y", "%Y-%m", "%b-%y"])
+def test_dates_without_a_comma_or_a_day_are_dates(init: Init, form: str) -> None:
+    new, run = init(
+        table("when", "y", when=lambda i: dt.date(2001 + i // 12, i % 12 + 1, 1).strftime(form), y=numbers)
+    )
+
+    assert left_out(new) == {}
+    assert run.data.feature_names == ("when",)
+
+
+def test_text_with_many_gaps_is_told_what_takes_text_in(init: Init) -> None:
+    new, _ = init(
+        table("note", "x", "y", note=lambda i: "" if i % 10 else "ab"[i // 10 % 2], x=numbers, y=numbers)
+    )
+
+    assert left_out(new)["note"] == (
+        "gaps: 36 of 40 values are missing; to take it in, move it from this list to missing: "
+        "indicator and to categories: one_hot makes 2 features and one for the gap"
+    )
 
 
 def test_comments_and_no_header(init: Init) -> None:
