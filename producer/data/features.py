@@ -231,9 +231,7 @@ def _fit(column: Column, data: TableData, train: NDArray[np.int64]) -> FeatureCo
         made = [f"{name}_{word}" for word in kept] if use == "one_hot" else [name]
         fitted = FittedColumn(name=name, use=use, fill=fill, indicator=indicator, words=tuple(kept))
     elif use == "time_parts":
-        known = column.values[~column.missing]
-        kept = 3 if (known % 60 != 0).any() else 2 if (known % HOUR_S != 0).any() else 1
-        made = [f"{name}_{part}" for part in TIME_PARTS[:kept]]
+        made = [f"{name}_{part}" for part in TIME_PARTS[: _parts_needed(column)]]
         fitted = FittedColumn(name=name, use=use, fill=fill, indicator=indicator)
     elif use == "parts":
         made = [f"{name}_{part}" for part in ("year", "month", "day", "weekday")]
@@ -298,6 +296,14 @@ def _date_parts(seconds: Floats, *, with_hours: bool) -> list[Floats]:
     if with_hours:
         parts.append(np.floor((seconds - days * DAY_S) / 3600.0))
     return [np.asarray(part, dtype=np.float64) for part in parts]
+
+
+def _parts_needed(column: Column) -> int:
+    """Return how many parts a column's times have: one where all are on the hour."""
+    known = column.values[~column.missing]
+    if (known % 60 != 0).any():
+        return 3
+    return 2 if (known % HOUR_S != 0).any() else 1
 
 
 def _time_parts(seconds: Floats) -> list[Floats]:

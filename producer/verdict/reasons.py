@@ -25,6 +25,7 @@ from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
 
 NOT_ALIKE = "This is not like for like: "
+OTHER_WORDS = "Declared otherwise, and the same in float64: "
 ALIKE_BUT_RUN = "Like for like but for how it is run: "
 _HOW_IT_IS_RUN = ("execution", "device")
 """Settings that change rounding at most."""
@@ -133,21 +134,28 @@ def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> l
     differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     only_run = all(one.path in _HOW_IT_IS_RUN for one in differences)
-    begins = ALIKE_BUT_RUN if only_run else NOT_ALIKE
+    same = verdict == "agree" and _are_words(evidence)
+    begins = ALIKE_BUT_RUN if only_run else OTHER_WORDS if same else NOT_ALIKE
     sentences = []
     said = 1 if _misfits(verdict, evidence, setup) else 0
     for place, group in enumerate(main[said:], start=said):
         difference = together(group)
-        what = effect(difference, setup)
+        what = None if same else effect(difference, setup)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
         sentences.append(f"{begins if place == 0 else ''}{sentence}")
     if rest := len(differences) - sum(map(len, main)):
         verb = "differs" if rest == 1 else "differ"
         sentences.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
-    if sentences and verdict == "agree" and not only_run:
+    if sentences and verdict == "agree" and not only_run and not same:
         over_seeds = evidence.outside and decided_over_seeds(evidence)
         sentences.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
     return sentences
+
+
+def _are_words(evidence: Evidence) -> bool:
+    """Return whether the values show that no setting has an effect in this training."""
+    trained = all(one.path.split(".")[0] not in NOT_TRAINED_ON for one in evidence.differences)
+    return trained and not evidence.reported_differently and _shown_by_values(evidence)
 
 
 def _without_consequences(differences: Sequence[SettingDifference]) -> list[SettingDifference]:

@@ -81,7 +81,6 @@ RULES = (
         says="labels are smoothed in the data or by the loss, and a divergence from them is the "
         "cross-entropy less a constant",
         apply=data.smoothed_targets,
-        of_one_loss=True,
     ),
     Rule(
         says="labels are smoothed in the data or by the loss",

@@ -7,6 +7,7 @@ not apply. Most look at the samples themselves, and do not apply once these are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log
 from typing import Any
 
@@ -46,40 +47,86 @@ def _rescaled_alike(reference: Form, other: Form) -> bool:
     return (mine.mean, mine.scale) == (theirs.mean, theirs.scale)
 
 
+_SMOOTHING = {KlDivergence, CategoricalCrossentropy}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Smoothed:
+    """It is an output whose rows in one form are what the loss of the other makes of classes."""
+
+    name: str
+    rows_first: bool
+    """Whether the reference is the one with the rows."""
+    shift: float
+    """By how much the reported divergence is below the reported cross-entropy."""
+
+
 def smoothed_targets(reference: Form, other: Form) -> Forms | None:
     """Write rows of probabilities that smooth one class each as classes with the loss's label smoothing."""
-    losses = reference.job.loss, other.job.loss
-    if not (_same_rows(reference.facts, other.facts) and _rescaled_alike(reference, other)) or {
-        type(one) for one in losses
-    } != {
-        KlDivergence,
-        CategoricalCrossentropy,
-    }:
+    programs, losses = (reference.program, other.program), (reference.job.losses, other.job.losses)
+    if programs[0] is None or programs[1] is None or losses[0].keys() != losses[1].keys():
         return None
-    of_rows, of_classes = (reference, other) if isinstance(losses[0], KlDivergence) else (other, reference)
-    classes: Any = of_classes.job.loss
-    if not classes.from_logits or classes.class_weights is not None or classes.ignore_index is not None:
+    weighted = any(form.facts.weights(part) is not None for form in (reference, other) for part in PARTS)
+    same_rows = _same_rows(reference.facts, other.facts) and _rescaled_alike(reference, other)
+    if weighted or not same_rows:
         return None
-    if any(form.facts.weights(part) is not None for form in (of_rows, of_classes) for part in PARTS):
-        return None
-    if not _are_smoothed(of_rows.facts, of_classes.facts, classes.label_smoothing):
-        return None
-    samples, rows = of_rows.facts.samples, of_rows.facts.targets("train")
-    if samples is None or rows is None or losses[0].reduction != losses[1].reduction:
+    pairs = [
+        (pair, (losses[0][pair[0].name], losses[1][pair[0].name]))
+        for pair in zip(programs[0].outputs, programs[1].outputs, strict=True)
+    ]
+    apart = [one for one in pairs if {type(loss) for loss in one[1]} == _SMOOTHING]
+    found = [_smoothed_output((reference, other), *one) for one in apart]
+    rest = all(_wanted_alike((reference, other), pair) for pair, both in pairs if (pair, both) not in apart)
+    if not found or not rest or None in found:
         return None
     taken = {name: reference.document[name] for name in ("data", "loss", "metrics")}
-    changed = other.with_job(other.document | taken)
+    if reference.job.model.outputs is not None:
+        of_each = {one.name: reference.document["loss"][one.name] for one in found if one is not None}
+        taken["loss"] = other.document["loss"] | of_each
+    one, two = reference, other.with_job(other.document | taken)
+    for smoothed in filter(None, found):
+        if smoothed.rows_first:
+            one = one.read(loss_shift=one.reading.loss_shift + smoothed.shift)
+        else:
+            two = two.read(loss_shift=two.reading.loss_shift + smoothed.shift)
+    return one, two
+
+
+def _smoothed_output(
+    forms: Forms, outputs: tuple[ModelOutput, ModelOutput], losses: tuple[Any, Any]
+) -> _Smoothed | None:
+    """Return how one output's rows are smoothed; None where the other's loss makes other rows of classes."""
+    first = isinstance(losses[0], KlDivergence)
+    of_rows, of_classes = forms if first else forms[::-1]
+    divergence, classes = losses if first else losses[::-1]
+    if not classes.from_logits or classes.class_weights is not None or classes.ignore_index is not None:
+        return None
+    if (divergence.reduction, divergence.weight) != (classes.reduction, classes.weight):
+        return None
+    wanted = outputs if first else outputs[::-1]
+    if not _are_smoothed(of_rows.facts, of_classes.facts, classes.label_smoothing, wanted):
+        return None
+    samples = of_rows.facts.samples
+    if samples is None:
+        return None
     plan = BatchPlan.of(of_rows.job.training, samples)
     per_batch = of_rows.job.training.epoch_loss == "per_batch"
     added = plan.samples_per_epoch / (plan.steps_per_epoch if per_batch else 1)
-    shift = _information(classes.label_smoothing, rows.shape[1])
-    shift *= 1 if losses[0].reduction == "mean" else added
-    one, two = reference, changed
-    if of_rows is reference:
-        one = one.read(loss_shift=one.reading.loss_shift - shift)
-    else:
-        two = two.read(loss_shift=two.reading.loss_shift - shift)
-    return one, two
+    shift = _information(classes.label_smoothing, wanted[0].width) * divergence.weight
+    shift *= 1 if divergence.reduction == "mean" else added
+    return _Smoothed(name=outputs[0].name, rows_first=first, shift=-shift)
+
+
+def _wanted_alike(forms: Forms, outputs: tuple[ModelOutput, ModelOutput]) -> bool:
+    """Return whether the targets of an output are the same numbers in both."""
+    for part in PARTS:
+        y = [form.facts.targets(part) for form in forms]
+        if y[0] is None or y[1] is None:
+            if y[0] is not y[1]:
+                return False
+        elif not np.array_equal(outputs[0].wanted(y[0]), outputs[1].wanted(y[1])):
+            return False
+    return True
 
 
 def smoothed_classes(reference: Form, other: Form) -> Forms | None:
@@ -136,14 +183,20 @@ def _same_rows(mine: Facts, theirs: Facts) -> bool:
     return all(one is two if one is None or two is None else one.x == two.x for one, two in parts)
 
 
-def _are_smoothed(rows: Facts, classes: Facts, smoothing: float) -> bool:
-    """Return whether each row is 1 − a at its class, plus a/k everywhere."""
+def _are_smoothed(
+    rows: Facts, classes: Facts, smoothing: float, outputs: tuple[ModelOutput, ModelOutput]
+) -> bool:
+    """Return whether each row is 1 − a at its class, plus a/k everywhere.
+
+    Outputs are that of the rows, then that of the classes.
+    """
     for name in PARTS:
-        y, numbers = rows.targets(name), classes.targets(name)
-        if y is None or numbers is None:
-            if y is not numbers:
+        both = rows.targets(name), classes.targets(name)
+        if both[0] is None or both[1] is None:
+            if both[0] is not both[1]:
                 return False
             continue
+        y, numbers = outputs[0].wanted(both[0]), outputs[1].wanted(both[1]).astype(np.int64)
         smooth = np.full(y.shape, smoothing / y.shape[1])
         if y.ndim != 2 or numbers.min(initial=0) < 0 or numbers.max(initial=0) >= y.shape[1]:
             return False

@@ -85,6 +85,17 @@ def test_a_setting_that_differs_without_effect_still_agrees(samples):
     assert "The numbers agree all the same." in found.reasons
 
 
+def test_a_setting_that_does_nothing_in_float64_is_told_without_an_effect(samples):
+    stopping = {"monitor": "loss", "patience": 100, "min_delta": 0.0, "restore_best_weights": False}
+    job = samples.experiment(precision="float64", overrides={"torch": {"training.early_stopping": stopping}})
+    trained = samples.train(dtype="float64")
+    found = samples.compared(job, samples.result("tensorflow", [trained]), samples.result("torch", [trained]))
+
+    assert found.verdict == "agree"
+    assert found.reasons[0].startswith("Declared otherwise, and the same in float64: training.early_stopping")
+    assert not any("not like for like" in reason or "all the same" in reason for reason in found.reasons)
+
+
 def test_sides_that_are_only_run_otherwise_are_like_for_like(samples):
     found = both(samples, samples.train(), overrides={"torch": {"execution": "eager"}})
 
