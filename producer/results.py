@@ -11,11 +11,12 @@ import io
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from likewise.producer.report import TERMINAL, write, write_file
+from likewise.producer.report import TERMINAL, format_of, write, write_file
 from likewise.shared.errors import LikewiseError, UsageError
 from likewise.shared.ledger.records import AnswerRecord, ExperimentRecord
 
@@ -42,13 +43,32 @@ PAGE_HEIGHT = 640
 class Result(ABC):
     """What came of one command, whatever it was: a document in every format."""
 
-    def __init__(self, session: Session | None = None) -> None:
+    kind: Kind | None = None
+    """The kind of experiment that it shows; None where it is no experiment's own answer."""
+
+    def __init__(self, session: Session | None = None, *, owns: bool = True) -> None:
+        """Take the way to the services, and with `owns` close it when nobody needs the result any more."""
         self.session = session
-        self._close = weakref.finalize(self, session.close) if session is not None else None
+        self._close = weakref.finalize(self, session.close) if session is not None and owns else None
 
     @abstractmethod
     def document(self, *, full: bool = False, page: bool = False) -> Document:
         """Return the document; `full` has every array in its JSON, and `page` what a page draws."""
+
+    def shown(self, *, full: bool = False, page: bool = False, only: bool = False) -> Document:
+        """Return the document; unless `only`, its page has the other experiments of its subject, too."""
+        document = self.document(full=full, page=page)
+        if not page or only or self.kind is None:
+            return document
+        try:
+            name = self.experiment_id
+        except LikewiseError:  # it was not kept, so nothing is known of others
+            return document
+        from likewise.producer.experiments import open_for
+        from likewise.producer.subject import with_others
+
+        with open_for(quiet=True) if self.session is None else nullcontext(self.session) as session:
+            return with_others(document, self.kind, name, session=session, read=_page_document)
 
     @property
     def failed(self) -> bool:
@@ -89,9 +109,13 @@ class Result(ABC):
         """Return the document as Markdown."""
         return self._text("md")
 
-    def save(self, path: str | Path) -> Path:
-        """Write the document in the format of the file's ending, and return the path. Raises UsageError."""
-        write_file(self.document(page=True), Path(path))
+    def save(self, path: str | Path, *, only: bool = False) -> Path:
+        """Write the document in the format of the file's ending, and return the path. Raises UsageError.
+
+        A page has every experiment of the subject, unless `only`.
+        """
+        is_page = format_of(Path(path)) == "html"
+        write_file(self.shown(page=True, only=only or not is_page), Path(path))
         return Path(path)
 
     def close(self) -> None:
@@ -129,8 +153,11 @@ class Result(ABC):
 class ComparisonResult(Result):
     """Whether the sides agree, and what each of them ended with."""
 
-    def __init__(self, outcome: Judged, session: Session, since: Since | None = None) -> None:
-        super().__init__(session)
+    def __init__(
+        self, outcome: Judged, session: Session, since: Since | None = None, *, owns: bool = True
+    ) -> None:
+        super().__init__(session, owns=owns)
+        self.kind = "comparison" if since is None else None
         self.outcome = outcome
         self.since = since
         """What has changed since a golden result, where it was held against one."""
@@ -199,8 +226,10 @@ class ComparisonResult(Result):
 class ExplanationResult(Result):
     """Why each other side differs from the first."""
 
-    def __init__(self, explanations: Sequence[Explanation], session: Session) -> None:
-        super().__init__(session)
+    kind = "explanation"
+
+    def __init__(self, explanations: Sequence[Explanation], session: Session, *, owns: bool = True) -> None:
+        super().__init__(session, owns=owns)
         self.explanations = tuple(explanations)
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -222,8 +251,10 @@ class ExplanationResult(Result):
 class BenchResult(Result):
     """How long each side takes."""
 
-    def __init__(self, bench: Bench, session: Session) -> None:
-        super().__init__(session)
+    kind = "bench"
+
+    def __init__(self, bench: Bench, session: Session, *, owns: bool = True) -> None:
+        super().__init__(session, owns=owns)
         self.bench = bench
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -250,8 +281,10 @@ class BenchResult(Result):
 class SweepResult(Result):
     """What each side gave at every point of a grid."""
 
-    def __init__(self, sweep: Sweep, session: Session) -> None:
-        super().__init__(session)
+    kind = "sweep"
+
+    def __init__(self, sweep: Sweep, session: Session, *, owns: bool = True) -> None:
+        super().__init__(session, owns=owns)
         self.sweep = sweep
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -274,8 +307,17 @@ class SweepResult(Result):
 class PortResult(Result):
     """A check of two programs: the rungs on which the second does what the first one does."""
 
-    def __init__(self, check: PortCheck, experiment_id: str | None) -> None:
-        super().__init__()
+    kind = "port-check"
+
+    def __init__(
+        self,
+        check: PortCheck,
+        experiment_id: str | None,
+        session: Session | None = None,
+        *,
+        owns: bool = True,
+    ) -> None:
+        super().__init__(session, owns=owns)
         self.check, self._id = check, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -293,8 +335,17 @@ class PortResult(Result):
 class PortTrainingResult(Result):
     """The trainings of two programs, from the same weights on the same batches."""
 
-    def __init__(self, training: PortTraining, experiment_id: str | None) -> None:
-        super().__init__()
+    kind = "port-comparison"
+
+    def __init__(
+        self,
+        training: PortTraining,
+        experiment_id: str | None,
+        session: Session | None = None,
+        *,
+        owns: bool = True,
+    ) -> None:
+        super().__init__(session, owns=owns)
         self.training, self._id = training, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -312,8 +363,17 @@ class PortTrainingResult(Result):
 class BisectionResult(Result):
     """The version with which a training first changed."""
 
-    def __init__(self, bisection: Bisection, experiment_id: str | None) -> None:
-        super().__init__()
+    kind = "bisection"
+
+    def __init__(
+        self,
+        bisection: Bisection,
+        experiment_id: str | None,
+        session: Session | None = None,
+        *,
+        owns: bool = True,
+    ) -> None:
+        super().__init__(session, owns=owns)
         self.bisection, self._id = bisection, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
@@ -333,17 +393,30 @@ class BisectionResult(Result):
         return self.bisection.verdict
 
 
-_ANSWERS: dict[AnswerKind, Callable[[Any, str], Result]] = {
+_ANSWERS: dict[AnswerKind, Callable[..., Result]] = {
     "port-check": PortResult,
     "port-comparison": PortTrainingResult,
     "bisection": BisectionResult,
 }
 
 
+def _page_document(session: Session, record: KeptRecord, kind: Kind) -> Document:
+    """Return what came of another experiment, for a page."""
+    return result_of(session, record, kind=kind, quiet=True, owns=False).document(page=True)
+
+
 def result_of(
-    session: Session, record: KeptRecord, *, kind: Kind | None = None, full: bool = False, quiet: bool
+    session: Session,
+    record: KeptRecord,
+    *,
+    kind: Kind | None = None,
+    full: bool = False,
+    quiet: bool,
+    owns: bool = True,
 ) -> Result:
     """Return what came of a finished experiment, as what it is or as the `kind` that is asked for.
+
+    With `owns` the result closes the session when nobody needs it any more.
 
     Raises UsageError where it has nothing of that kind.
     """
@@ -353,9 +426,8 @@ def result_of(
     if isinstance(record, AnswerRecord):
         if kind != record.kind:
             raise UsageError(f"--kind is {kind}, and {record.experiment_id} is a {record.kind}")
-        with session:
-            result = _ANSWERS[record.kind]
-            return result(kept.answer_of(session, record), record.experiment_id)
+        answer = kept.answer_of(session, record)
+        return _ANSWERS[record.kind](answer, record.experiment_id, session, owns=owns)
     if not isinstance(record, ExperimentRecord):
         raise TypeError(f"a record is of runs or an answer, and this one is {type(record).__name__}")
     if (kind == "sweep") != bool(record.experiment.grid):
@@ -363,9 +435,10 @@ def result_of(
     if kind == "sweep":
         from likewise.producer.sweep.runs import swept
 
-        return SweepResult(swept(session, record, tell=experiments.teller(quiet=quiet), full=full), session)
+        found = swept(session, record, tell=experiments.teller(quiet=quiet), full=full)
+        return SweepResult(found, session, owns=owns)
     if kind == "bench":
-        return BenchResult(kept.bench_of(session, record), session)
+        return BenchResult(kept.bench_of(session, record), session, owns=owns)
     if kind == "explanation":
-        return ExplanationResult(kept.explanations_of(session, record), session)
-    return ComparisonResult(experiments.judge(session, record), session)
+        return ExplanationResult(kept.explanations_of(session, record), session, owns=owns)
+    return ComparisonResult(experiments.judge(session, record), session, owns=owns)

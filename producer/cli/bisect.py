@@ -10,6 +10,7 @@ from likewise.producer.cli.options import (
     AsJson,
     Form,
     Note,
+    Only,
     Output,
     Report,
     Seeds,
@@ -48,6 +49,7 @@ def bisect(
     as_json: AsJson = False,
     form: Form = None,
     report: Report = None,
+    only: Only = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 if any version differs.")] = False,
     tag: Tags = None,
     note: Note = "",
@@ -108,7 +110,7 @@ def bisect(
         note=note_of(note),
     )
     result = BisectionResult(found, keep_answer(answer))
-    output.put(result.document())
+    output.put(result.shown(page=output.wants("html"), only=only))
     if result.failed:
         raise typer.Exit(RUN_FAILED)
     raise typer.Exit(NOT_IN_AGREEMENT if check and result.verdict == "differ" else 0)

@@ -15,6 +15,7 @@ from likewise.producer.cli.options import (
     Full,
     Key,
     Note,
+    Only,
     Output,
     Priority,
     QueueAnyway,
@@ -50,6 +51,7 @@ def compare(
         ),
     ] = None,
     report: Report = None,
+    only: Only = False,
     no_twin: Annotated[
         bool,
         typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
@@ -101,7 +103,7 @@ def compare(
         quiet=output.quiet,
     )
     with compared:
-        output.put(compared.document(full=full, page=output.wants("html")))
+        output.put(compared.shown(full=full, page=output.wants("html"), only=only))
     if compared.failed:
         raise typer.Exit(RUN_FAILED)
     raise typer.Exit(NOT_IN_AGREEMENT if check and compared.verdict != "agree" else 0)
@@ -140,6 +142,7 @@ def explain(
     as_json: AsJson = False,
     form: Form = None,
     report: Report = None,
+    only: Only = False,
     queue_anyway: QueueAnyway = False,
     priority: Priority = Urgency.normal,
     tag: Tags = None,
@@ -176,7 +179,7 @@ def explain(
         quiet=output.quiet,
     )
     with explained:
-        output.put(explained.document())
+        output.put(explained.shown(page=output.wants("html"), only=only))
     raise typer.Exit(RUN_FAILED if explained.failed else 0)
 
 
@@ -216,6 +219,7 @@ def bench(
     as_json: AsJson = False,
     form: Form = None,
     report: Report = None,
+    only: Only = False,
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
@@ -258,5 +262,5 @@ def bench(
         quiet=output.quiet,
     )
     with timed:
-        output.put(timed.document())
+        output.put(timed.shown(page=output.wants("html"), only=only))
     raise typer.Exit(RUN_FAILED if timed.failed else 0)

@@ -16,6 +16,7 @@ from likewise.producer.cli.options import (
     Key,
     KindOf,
     Note,
+    Only,
     Output,
     Priority,
     QueueAnyway,
@@ -116,17 +117,19 @@ def _finished(
     *,
     kind: Kind | None = None,
     full: bool = False,
+    only: bool = False,
 ) -> tuple[Document, int]:
     """Return what came of a finished experiment, and the status of a command that shows it.
 
-    `kind` is what is asked of it, beside what it was submitted as. Raises UsageError where it has none.
+    `kind` is what is asked of it, beside what it was submitted as, and is then alone on its page, as with
+    `only`. Raises UsageError where it has none.
     """
     from likewise.producer.results import result_of
 
     shown = kind or _shown(record, quiet=output.quiet)
     whole = full and output.wants("json")
     result = result_of(session, record, kind=shown, full=whole, quiet=output.quiet)
-    document = result.document(full=full, page=output.wants("html"))
+    document = result.shown(full=full, page=output.wants("html"), only=only or kind is not None)
     return document, RUN_FAILED if result.failed else 0
 
 
@@ -161,6 +164,7 @@ def show(
     form: Form = None,
     sides: Sides = None,
     full: Full = False,
+    only: Only = False,
 ) -> None:
     """Print a finished experiment again as what it is, such as a bench, or say where it stands.
 
@@ -206,7 +210,9 @@ def show(
             found = find_kept(session.ledger, experiment)
             runs = session.ledger.records(found.run_ids)
             if all(run.final for run in runs):
-                document, _ = _finished(session, found, output, kind=kind.value if kind else None, full=full)
+                document, _ = _finished(
+                    session, found, output, kind=kind.value if kind else None, full=full, only=only
+                )
             else:
                 workers, now_s = session.ledger.census()
                 live = {worker.worker_id for worker in workers}
@@ -243,13 +249,19 @@ def report(
         ),
     ] = None,
     kind: KindOf = None,
+    only: Only = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the file's name as JSON.")] = False,
 ) -> None:
     """Write a finished experiment into one file: a page with pictures, which needs no network, or a table.
 
+    The page has the whole subject: beside the experiment that is named, the newest of each other kind
+    (comparison, explanation, bench, sweep, check of a port) of the same job, or of the same programs. It says
+    which these are. --only leaves them out, and so does --kind.
+
     \b
     Examples:
       likewise report last -o article.html
+      likewise report last --only
       likewise report last --format md
     """
     from likewise.producer import experiments
@@ -270,7 +282,7 @@ def report(
             )
         path = file or _free(record, form or "html")
         document, _ = _finished(
-            session, record, Output(form=format_of(path)), kind=kind.value if kind else None
+            session, record, Output(form=format_of(path)), kind=kind.value if kind else None, only=only
         )
     write_file(document, path)
     if as_json:

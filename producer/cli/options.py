@@ -93,6 +93,10 @@ Report = Annotated[
         f"{', '.join(f'.{form}' for form in FILE_FORMATS)}.",
     ),
 ]
+Only = Annotated[
+    bool,
+    typer.Option("--only", help="On a page, this alone, without the other experiments of its subject."),
+]
 Full = Annotated[
     bool,
     typer.Option("--full", help="In JSON: every curve and array of every seed, however many."),

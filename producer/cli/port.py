@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from likewise.producer.cli.commands import GroupedCommands
-from likewise.producer.cli.options import AsJson, Form, Note, Output, Report, Tags, note_of, say, tags_of
+from likewise.producer.cli.options import (
+    AsJson,
+    Form,
+    Note,
+    Only,
+    Output,
+    Report,
+    Tags,
+    note_of,
+    say,
+    tags_of,
+)
 
 Programs = Annotated[
     list[str],
@@ -43,6 +54,7 @@ def check(
     as_json: AsJson = False,
     form: Form = None,
     report: Report = None,
+    only: Only = False,
     fail: Annotated[bool, typer.Option("--check", help="Exit with 1 where a rung fails.")] = False,
     tag: Tags = None,
     note: Note = "",
@@ -71,7 +83,7 @@ def check(
         note=note_of(note),
         quiet=output.quiet,
     )
-    output.put(checked.document())
+    output.put(checked.shown(page=output.wants("html"), only=only))
     if fail and not checked.agrees:
         raise typer.Exit(NOT_IN_AGREEMENT)
 

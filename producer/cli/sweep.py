@@ -11,6 +11,7 @@ from likewise.producer.cli.options import (
     Form,
     Full,
     Note,
+    Only,
     Output,
     Priority,
     QueueAnyway,
@@ -43,6 +44,7 @@ def sweep(
     as_json: AsJson = False,
     form: Form = None,
     report: Report = None,
+    only: Only = False,
     full: Full = False,
     queue_anyway: QueueAnyway = False,
     priority: Priority = Urgency.low,
@@ -79,5 +81,5 @@ def sweep(
         quiet=output.quiet,
     )
     with swept:
-        output.put(swept.document())
+        output.put(swept.shown(page=output.wants("html"), only=only))
     raise typer.Exit(RUN_FAILED if swept.failed else 0)

@@ -25,10 +25,12 @@ def page_of(
 ) -> Page:
     """Return the page, from the bench and what its document says of it."""
     first, *more = sentences
+    withheld = bench.ranking_withheld_because
     drawn = _phases(bench, said)
     ranking, phases = tables
     return Page(
-        title=first.rstrip("."),
+        title=first.rstrip(".") if withheld is None else "No winner is named",
+        lead="" if withheld is None else f"{withheld[0].upper()}{withheld[1:].rstrip('.')}.",
         name=bench.name,
         facts=("bench", count(2 * bench.rounds, "timed run") + " a side"),
         reasons=[*more, *where],

@@ -112,6 +112,10 @@ class Document(ABC):
             foot=self.notes,
         )
 
+    def own_page(self) -> Page:
+        """Return the page of the document alone, of which other formats take code and the head's picture."""
+        return self.page()
+
 
 def print_parts(document: Document, console: Console) -> None:
     """Print a document on a console."""

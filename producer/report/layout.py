@@ -166,8 +166,26 @@ class Fold:
     blocks: Sequence[Block]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """It is an experiment that is on the page: where on it, what it is, what it says, and whence it is."""
+
+    anchor: str
+    label: str
+    says: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """It is the experiments that are on the page, each with a link to its part."""
+
+    kind: ClassVar = "index"
+    entries: Sequence[Entry]
+
+
 Block: TypeAlias = (
-    "Prose | Listing | Heading | Grid | Drawing | Code | Stages | Matrices | Specimens | Trees | Fold"
+    "Prose | Listing | Heading | Grid | Drawing | Code | Stages | Matrices | Specimens | Trees | Index | Fold"
 )
 
 
@@ -179,11 +197,30 @@ class Section:
     blocks: Sequence[Block]
     short: str = ""
     """The title in the table of contents, where it is another."""
+    part: str = ""
+    """The part of the page that it belongs to, whose name stands before its own; empty on a page of one."""
+    over: str = ""
+    """The line above the title of a section that begins a part; empty of any other."""
+    tone: Tone = "plain"
+    """The verdict of what begins with it."""
+
+    @property
+    def begins(self) -> bool:
+        """Return whether a part of the page begins with it."""
+        return bool(self.over)
+
+    @property
+    def level(self) -> int:
+        """Return the level of its heading: within a part, one below that of the part."""
+        return 3 if self.part and not self.begins else 2
 
     @property
     def name(self) -> str:
         """Return the section's id on the page: its title in small letters and hyphens."""
-        return re.sub(r"[^a-z0-9]+", "-", (self.short or self.title).lower()).strip("-") or "part"
+        if self.begins:
+            return self.part
+        own = re.sub(r"[^a-z0-9]+", "-", (self.short or self.title).lower()).strip("-") or "part"
+        return f"{self.part}-{own}" if self.part else own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ def _lines(document: Document) -> Iterator[str]:
         if table.rows:
             yield from ("", f"## {_line(table.title)}", "")
             yield from _table(table)
-    yield from _code(document.page())
+    yield from _code(document.own_page())
     yield from _sentences(document.notes)
     yield from ("", f"<!-- {MARK} -->")
 

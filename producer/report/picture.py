@@ -26,7 +26,7 @@ _TONES: dict[Tone, tuple[str, str]] = {
 
 def write_svg(document: Document, stream: TextIO) -> None:
     """Write the picture as an SVG file."""
-    page = document.page()
+    page = document.own_page()
     canvas = SvgCanvas()
     height = _draw(canvas, page)
     canvas.write(stream, width=WIDTH, height=height, title=_said(page))
@@ -34,7 +34,7 @@ def write_svg(document: Document, stream: TextIO) -> None:
 
 def write_png(document: Document, stream: BinaryIO) -> None:
     """Write the picture as a PNG file."""
-    page = document.page()
+    page = document.own_page()
     height = _draw(PngCanvas(width=WIDTH, height=1), page)  # which only measures
     canvas = PngCanvas(width=WIDTH, height=height)
     _draw(canvas, page)

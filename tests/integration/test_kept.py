@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
@@ -141,3 +142,44 @@ def test_labels_change_and_wrong_ones_are_refused(likewise):
     refused = likewise("compare", "matched", "--tag", "two words")
     assert (refused.returncode, "one word without commas" in " ".join(refused.stderr.split())) == (2, True)
     assert "no experiment is as you ask" in likewise("list", "--tag", "nobody").stdout
+
+
+def index_of(page):
+    """Each experiment on a page: the part that it is, and the beginning of its id."""
+    html = page.read_text(encoding="utf-8")
+    found = re.findall(r'<li><a href="#([\w-]+)">[^<]+</a> <span>.*?</span> <span class="quiet">(\w+)', html)
+    return dict(found), html
+
+
+def test_one_page_has_the_newest_of_each_kind_of_the_same_job_and_says_what_is_not_on_it(likewise, tmp_path):
+    job = ("--set", "name=whole", "--set", "frameworks=[torch]", "--set", "training.epochs=5")
+    bare = (*job, "--no-twin", "--no-trace")
+
+    def submitted(*words):
+        answer = likewise(*words, "--json")
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)["experiment_id"][:8]
+
+    submitted("compare", "matched", *bare)
+    newest = submitted("compare", "matched", *bare, "--seeds", "2")
+    grid = ("--grid", "optimizer.learning_rate=0.01,0.02")
+    swept = submitted("sweep", "matched", *job, *grid)
+    page = tmp_path / "whole.html"
+    timed = submitted(
+        "bench", "matched", *job, "--variant", "eager", "--budget", "0", "--no-twin", "--report", str(page)
+    )
+    assert index_of(page)[0] == {"top": newest, "bench": timed, "sweep": swept}
+
+    other = submitted("sweep", "matched", *job, *grid, "--set", "loss.reduction=sum")
+    assert likewise("report", timed, "-o", str(page)).returncode == 0
+    on_it, html = index_of(page)
+    assert on_it == {"top": newest, "bench": timed, "sweep": swept}
+    assert "the newest of 2" in html
+    why = f"sweep {other} of "
+    assert re.search(why + r".*?, since it is of another job: loss\.reduction is sum instead of mean\.", html)
+
+    for alone in (("--only",), ("--kind", "comparison")):
+        assert likewise("report", timed, "-o", str(page), *alone).returncode == 0
+        assert index_of(page)[0] == {}
+    for one in (newest, timed, swept, other):
+        assert likewise("delete", one).returncode == 0

@@ -44,17 +44,25 @@ def pages(write: Any, samples: Any, tmp_path: Path) -> dict[str, Callable[[], Pa
         file.write_text(html_of(page), encoding="utf-8")
         return file
 
+    def subject() -> Path:
+        from tests.unit.report.subjects import whole
+
+        file = tmp_path / "subject.html"
+        file.write_text(html_of(whole(samples).page()), encoding="utf-8")
+        return file
+
     return {
         "differs": lambda: write(samples.article()),
         "agrees": lambda: write(samples.matched(3)),
         "failed": lambda: write(samples.failed()),
         "seeds": lambda: write(samples.many_seeds()),
         "plain": plain,
+        "subject": subject,
     }
 
 
-STATES = ("differs", "agrees", "failed", "seeds", "plain")
-UNLIKE = ("differs", "seeds", "plain")
+STATES = ("differs", "agrees", "failed", "seeds", "plain", "subject")
+UNLIKE = ("differs", "seeds", "plain", "subject")
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -117,6 +125,20 @@ def test_every_heading_can_be_linked_to_and_is_in_the_contents_of_a_wide_screen(
     assert browser.ask("getComputedStyle(document.querySelector('.contents')).display") == "block"
     browser.open(pages["differs"](), width=820)
     assert browser.ask("getComputedStyle(document.querySelector('.contents')).display") == "none"
+
+
+def test_the_contents_of_a_subject_lead_to_every_part_and_mark_where_one_is(browser, pages):
+    browser.open(pages["subject"](), width=1400)
+    names = browser.ask("[...document.querySelectorAll('main > section')].map(one => one.id)")
+    linked = browser.ask("[...document.querySelectorAll('.contents a')].map(one => one.hash.slice(1))")
+    begins = browser.ask("[...document.querySelectorAll('.contents .begins a')].map(one => one.textContent)")
+
+    assert linked == names
+    assert begins == ["Explanation", "Bench", "Sweep", "Port check"]
+    browser.driver.execute_script("document.getElementById('bench').scrollIntoView()")
+    settle(browser)
+    current = "document.querySelector('.contents [aria-current]')?.hash"
+    assert browser.ask(current) == "#bench"
 
 
 def test_sections_of_one_title_have_names_of_their_own(browser, pages):

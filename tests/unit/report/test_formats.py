@@ -68,6 +68,7 @@ from likewise.producer.report.status import (
     UnfinishedDocument,
     WorkersDocument,
 )
+from likewise.producer.report.subject import PartOfPage, SubjectDocument
 from likewise.producer.report.sweep import SweepDocument
 from likewise.producer.report.verification import Verification, VerificationDocument, VerifiedClaim
 from likewise.producer.sweep.table import Point, SideAtPoint, Sweep
@@ -119,10 +120,22 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         ExamplesDocument: lambda: ExamplesDocument(examples=examples()),
         PortDocument: lambda: PortDocument(port_check()),
         PortTrainingDocument: lambda: PortTrainingDocument(port_training()),
+        SubjectDocument: lambda: subject(samples),
         HealthDocument: lambda: HealthDocument(
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
     }
+
+
+def subject(samples: ModuleType) -> SubjectDocument:
+    document = ComparisonDocument(comparison=samples.many_seeds())
+    named = PartOfPage(
+        kind="comparison", experiment_id="a" * 20, submitted_s=1e9, document=document, named=True
+    )  # fmt: skip
+    timed = PartOfPage(
+        kind="bench", experiment_id="b" * 20, submitted_s=1e9, document=BenchDocument(bench(samples))
+    )
+    return SubjectDocument(own=document, parts_of_page=[named, timed], left_out=[NASTY])
 
 
 def bisection(samples: ModuleType) -> Bisection:
