@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from likewise.shared.code import worker_code
 from likewise.shared.errors import LikewiseError
 from likewise.shared.frozen import Frozen
 from likewise.shared.ledger.ledger import RESERVE
 from likewise.shared.ledger.records import presences
 from likewise.shared.names import kind_of
 from likewise.shared.settings import misspelt
+from likewise.shared.worker_code import worker_code
 
 if TYPE_CHECKING:
     from likewise.producer.local.home import WorkerEnvironment

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 import redis
 
 from likewise.shared import names
-from likewise.shared.code import known_frameworks
 from likewise.shared.errors import RedisError, ServiceError
 from likewise.shared.ledger.records import WorkerPresence
+from likewise.shared.worker_code import known_frameworks
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector, CollectorRegistry

@@ -17,7 +17,7 @@ import typer
 from typer.models import CommandInfo
 
 from likewise.producer.cli import (
-    bisect,
+    bisection,
     cleaning,
     compare,
     evidence,
@@ -55,7 +55,7 @@ app.command("compare", rich_help_panel=_COMPARE)(compare.compare)
 app.command("explain", rich_help_panel=_COMPARE)(compare.explain)
 app.command("bench", rich_help_panel=_COMPARE)(compare.bench)
 app.command("sweep", rich_help_panel=_COMPARE)(sweep.sweep)
-app.command("bisect", rich_help_panel=_COMPARE)(bisect.bisect)
+app.command("bisect", rich_help_panel=_COMPARE)(bisection.bisect)
 app.add_typer(port_app, name="port", rich_help_panel=_COMPARE)
 app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)

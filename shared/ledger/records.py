@@ -199,7 +199,7 @@ class WorkerPresence(Frozen):
     """The GPU that is its own."""
     image: str | None = None
     code: str | None = None
-    """A digest of the code that it runs (`shared.code`)."""
+    """A digest of the code that it runs (`shared.worker_code`)."""
     state: WorkerState
     trouble: str | None = None
     """Why it takes no runs though it should, or its run does not go on."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from likewise.shared.code import worker_code
+from likewise.shared.worker_code import worker_code
 
 from .conftest import ROOT, Engine
 
@@ -84,7 +84,7 @@ def test_an_image_holds_the_code_of_this_checkout_and_no_other_adapter(
 def test_a_worker_and_the_producer_of_one_checkout_know_each_other_by_their_code(
     engine: Engine, images: Mapping[str, str], service: str, framework: str
 ) -> None:
-    code = f"from likewise.shared.code import worker_code; print(worker_code({framework!r}))"
+    code = f"from likewise.shared.worker_code import worker_code; print(worker_code({framework!r}))"
     told = {engine.python(images[one], code).stdout.strip() for one in (service, "producer")}
     assert told == {worker_code(framework)}
 

@@ -25,13 +25,13 @@ from celery.worker import state as celery_state
 from packaging.requirements import Requirement
 
 from likewise.shared.celery_app import make_app, queue
-from likewise.shared.code import worker_code
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import LikewiseError, RedisError, ServiceError, UsageError
 from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.leases import Leases
 from likewise.shared.names import environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
+from likewise.shared.worker_code import worker_code
 from likewise.worker.adapters import adapter_names
 from likewise.worker.service.child_page import ChildPage
 from likewise.worker.service.gpu_lock import devices_served, own_gpu
