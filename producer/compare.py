@@ -55,6 +55,7 @@ from likewise.producer.verdict.usefulness_notes import notes as usefulness_notes
 from likewise.producer.wording.alike import Wording, in_one_wording, real_differences
 from likewise.producer.wording.form import Facts
 from likewise.shared.job import Job
+from likewise.shared.job.weights import FrameworkWeights
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Dataset, Run
@@ -220,6 +221,7 @@ def basis_of(
             margin=experiment.margin,
             rounding=tolerance.relative,
             same_loss=_same_loss(jobs, wordings),
+            rounded={other for reference, other in in_pairs if _rounded_start(jobs, reference, other)},
         ),
         noise_floor=floor,
         usefulness={
@@ -288,6 +290,19 @@ def _starts_known(
         else one.model_copy(update={"same_initial_weights": None})
         for one in gaps
     ]
+
+
+def _rounded_start(jobs: Mapping[str, Job], reference: str, other: str) -> bool:
+    """Return whether two sides start from the same weights, which their precisions round to other numbers."""
+    if reference not in jobs or other not in jobs:
+        return False
+    mine, theirs = jobs[reference], jobs[other]
+    return (
+        mine.precision != theirs.precision
+        and mine.model == theirs.model
+        and mine.initial_weights == theirs.initial_weights
+        and not isinstance(mine.initial_weights, FrameworkWeights)
+    )
 
 
 def _trained(result: RunResult) -> list[int]:

@@ -13,7 +13,7 @@ difference. Else the two groups are compared by Welch's test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -228,12 +228,18 @@ def _quantile(probability: float | Float64, freedom: Float64) -> Float64:
 
 
 def tests_over_seeds(
-    pairs: Pairs, *, margin: float | None, rounding: float, same_loss: bool
+    pairs: Pairs,
+    *,
+    margin: float | None,
+    rounding: float,
+    same_loss: bool,
+    rounded: Collection[str],
 ) -> tuple[Equivalence, ...]:
     """Return the tests of every other side against the first, in the loss, metrics and predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
-    `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
+    `same_loss` in both. Seeds that started alike are pairs; so are those of a side in `rounded`, whose
+    starts are the first's in another precision and have other hashes. Empty with fewer than two seeds.
     """
     samples = {
         names: list(_samples(*(_columns(table, same_loss=same_loss) for table in tables)))
@@ -245,7 +251,7 @@ def tests_over_seeds(
         mine, theirs = pairs[names]
         finished = mine.succeeded & theirs.succeeded
         starts = np.array(same_hashes(mine, theirs)[0], object)
-        paired = bool(finished.any()) and all(starts[finished])
+        paired = bool(finished.any()) and (names[1] in rounded or all(starts[finished]))
         for sample in sampled:
             test = equivalence(
                 replace(sample, places=_places(sample, mine), measures=measures),

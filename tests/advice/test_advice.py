@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,14 @@ NO_ADVICE = {
 
 EVERY = os.environ.get("LIKEWISE_ADVICE") == "all"
 """Whether every pair is run in every framework; else TensorFlow, which takes longer, has a part."""
+
+
+SHARE = 200
+"""How many programs one process trains."""
+AT_ONCE = 3
+"""How many processes train at a time."""
+TIME_S = 3600 if EVERY else 900
+"""How long a test may take."""
 
 
 def chosen(pairs: list[Any], *, few: int) -> Iterator[tuple[str, Any, bool]]:
@@ -213,25 +222,36 @@ class Bench:
     def train(self) -> dict[str, dict[str, np.ndarray]]:
         """The outputs of every program, and under `reference` those of Likewise."""
         np.savez(self.folder / "arrays.npz", **self.arrays)
-        running = {}
-        for name, python, script, document in (
-            *([("reference", "torch", "reference.py", {"jobs": self.jobs})] if self.jobs else []),
-            *((f, f, "programs.py", {"tasks": t, "headings": PLACES}) for f, t in self.tasks.items() if t),
-        ):
-            path = self.folder / f"{name}.json"
+        shares = [("reference", "torch", "reference.py", {"jobs": self.jobs})] if self.jobs else []
+        shares += [
+            (framework, framework, "programs.py", {"tasks": tasks[start : start + SHARE], "headings": PLACES})
+            for framework, tasks in self.tasks.items()
+            for start in range(0, len(tasks), SHARE)
+        ]
+        processes: list[subprocess.Popen[str]] = []
+
+        def run(number: int) -> dict[str, np.ndarray]:
+            _, python, script, document = shares[number]
+            path, out = (self.folder / f"{number}.{ending}" for ending in ("json", "npz"))
             path.write_text(json.dumps({**document, "arrays": str(self.folder / "arrays.npz")}))
-            out = self.folder / f"{name}.npz"
             command = [interpreter(python), str(HERE / script), python, str(path), str(out)]
             environment = os.environ | {"PYTHONPATH": f"{ROOT}:{HERE}", "TF_CPP_MIN_LOG_LEVEL": "3"}
-            running[name] = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-            )
-        found = {}
-        for name, process in running.items():
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+            processes.append(process)
             _, said = process.communicate()
             assert process.returncode == 0, said[-3000:]
-            with np.load(self.folder / f"{name}.npz") as archive:
-                found[name] = dict(archive)
+            with np.load(out) as archive:
+                return dict(archive)
+
+        found: dict[str, dict[str, np.ndarray]] = {}
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
+            for share, arrays in zip(shares, pool.map(run, range(len(shares))), strict=True):
+                found.setdefault(share[0], {}).update(arrays)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
         return found
 
 
@@ -302,7 +322,7 @@ def apart(mine: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(mine - theirs).max() / np.abs(theirs).max())
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(TIME_S)
 def test_the_advice_for_every_setting_closes_its_gap(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for framework, pair, back in chosen(cases.trained_pairs(), few=4):
@@ -328,7 +348,7 @@ def test_the_advice_for_every_setting_closes_its_gap(tmp_path: Path) -> None:
     assert not silent
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(TIME_S)
 def test_the_advice_for_an_initializer_draws_by_the_same_law(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for framework, pair, back in chosen(list(cases.drawing_pairs()), few=3):

@@ -204,6 +204,21 @@ def test_a_twin_is_trained_only_where_it_tells_more(samples):
     assert not follow_ups.twin_tells_more(samples.compared(samples.experiment(precision="float64"), *apart))
 
 
+@pytest.mark.parametrize(("start", "paired"), [("shared", True), ("framework", False)], ids=["shared", "own"])
+def test_seeds_that_start_from_the_same_weights_in_another_precision_are_pairs(samples, start, paired):
+    declared = samples.experiment(
+        seeds=5, precision="float64", overrides={"torch": {"precision": "float32"}}, initial_weights=start
+    )
+    sides = {
+        name: [samples.train(seed=seed, kernel=0.1, epochs=100, dtype=dtype) for seed in range(5)]
+        for name, dtype in (("tensorflow", "float64"), ("torch", "float32"))
+    }
+    found = samples.compared(declared, *(samples.result(name, seeds) for name, seeds in sides.items()))
+
+    assert sides["torch"][0].hashes != sides["tensorflow"][0].hashes
+    assert {test.paired for test in found.equivalence} == {paired}
+
+
 def test_the_twin_has_the_first_seeds_and_no_other_precision(samples):
     declared = samples.experiment(
         seeds=[5, 3, 8, 1], overrides={"torch": {"precision": "float32", "loss.reduction": "sum"}}

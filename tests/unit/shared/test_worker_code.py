@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from likewise.shared import code
+from likewise.shared import worker_code as code
 
 ROOT = Path(__file__).parents[3]
 
