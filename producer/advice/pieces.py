@@ -66,28 +66,28 @@ class Pieces:
         if self.outputs:
             named = ", ".join(f"{python(one.name)}: x_{variable(one.name)}" for one in self.outputs)
             return f"{{{named}}}"
-        calls = [line for line in self.calls().splitlines() if not line.startswith("self.")]
-        return calls[-1].partition(" = ")[0] if calls else "x"
+        calls = [name for name in map(_assigned, self.calls().splitlines()) if "." not in name]
+        return calls[-1] if calls else "x"
 
     def calls(self) -> str:
         """Return the calls of the layers; one after the other they are all of `x`."""
         code = self.at("call")
-        outputs = [line.partition(" = ")[0] for line in code.splitlines()]
+        outputs = [_assigned(line) for line in code.splitlines()]
         stages = self.run.program.stages
         if not self.outputs and all(stage.sources == (place,) for place, stage in enumerate(stages)):
             for name in outputs:
-                code = re.sub(rf"\b{name}\b", "x", code)
+                code = code if "." in name else re.sub(rf"\b{name}\b", "x", code)
         lines = []
         for name, line in zip(outputs, code.splitlines(), strict=True):
             lines.append(line)
             if name in self.penalized:
-                lines.append(f"self.{name} = {line.partition(' = ')[0]}")
+                lines.append(f"self.{name} = {_assigned(line)}")
         return "\n".join(lines)
 
     @property
     def penalized(self) -> list[str]:
         """Return the outputs of layers that the loss has a penalty of, beside the model's own code."""
-        names = [line.partition(" = ")[0] for line in self.at("call").splitlines()]
+        names = [_assigned(line) for line in self.at("call").splitlines()]
         return [name for name in names if re.search(rf"\b{name}\b", self.at("penalty"))]
 
     def data(self) -> str:
@@ -138,6 +138,11 @@ class Pieces:
         if rows is None:
             return []
         return [f"rows = np.array({_literal(rows)})", f'print("predictions:", {call})']
+
+
+def _assigned(line: str) -> str:
+    """Return what a line sets: the output of a layer, or with a dot something of a layer itself."""
+    return line.partition(" = ")[0]
 
 
 def function(signature: str, body: Sequence[str]) -> str:

@@ -85,6 +85,7 @@ def program_parts(
         parts.append(Part("layer", f"{stage.var}_frozen", template.frozen(stage)))
         parts.append(Part("layer", f"{stage.var}_stays", template.stays(stage)))
         parts.append(Part("call", stage.var, template.call(stage)))
+        parts.append(Part("call", f"{stage.var}_frozen", template.after_call(stage)))
         if job.initial_weights.type in ("shared", "initializers"):
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
         if stage.given:

@@ -37,8 +37,8 @@ def with_advice(parts: Parts, advice: str | None, headings: dict[str, str]) -> P
             changed[place] = {"": "\n".join(kept)}
         elif place == "call":  # a line a layer, each in the place of its own
             for line in code.splitlines():
-                (name,) = (name for name, one in here.items() if one.split(" = ")[0] == line.split(" = ")[0])
-                here[name] = line
+                made = line.split(" = ")[0]
+                here[next((name for name, one in here.items() if one.split(" = ")[0] == made), made)] = line
         elif place == "loss" and len(here) > 1:  # that of an output, before what is made of all of them
             whole = here.pop("")
             here["advice"] = code

@@ -40,9 +40,11 @@ OWN_ROUNDING = {
     ("tensorflow", "layer.upsampling2d.interpolation"): 1e-6,
     ("tensorflow", "layer.upsampling2d.align_corners"): 1e-6,
     ("tensorflow", "layer.upsampling2d.size"): 1e-6,
+    ("tensorflow", "layer.upsampling2d.activity_regularizer"): 1e-6,
+    ("tensorflow", "layer.conv3d_transpose.bias_regularizer"): 1e-8,
 }
 """What a framework's own function rounds to float32 in float64, too: TensorFlow the √2 of gelu, and each
-image that it resizes."""
+image that it resizes, and Keras a regularizer's number, such as 0.01 (2e-8 of a penalty, 1e-9 of outputs)."""
 FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""

@@ -76,6 +76,35 @@ def test_the_programs_of_an_example_are_equal(
     prove(run_of(name), hosts, tmp_path)
 
 
+FROZEN = [
+    {"type": "conv1d", "filters": 4, "kernel_size": 2},
+    {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3},
+    {"type": "layer_norm"},
+    {"type": "gru", "units": 2, "return_sequences": True},
+]
+
+
+def test_the_programs_of_frozen_layers_are_equal(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    layers = [{**layer, "trainable": False} for layer in FROZEN]
+    job = {
+        "data": {"type": "inline", "x": draw.normal(size=(12, 15)).tolist(), "y": [0, 1] * 6},
+        "model": {
+            "layers": [
+                {"type": "reshape", "target_shape": [5, 3]},
+                *layers,
+                {"type": "flatten"},
+                {"type": "dense", "units": 2},
+            ]
+        },
+        "loss": "categorical_crossentropy",
+        "optimizer": {"type": "sgd", "learning_rate": 0.1},
+        "training": {"epochs": 1, "batch_size": 6},
+    }
+    (tmp_path / "frozen.yaml").write_text(yaml.safe_dump(job))
+    prove(run_of(str(tmp_path / "frozen.yaml")), hosts, tmp_path)
+
+
 @pytest.mark.parametrize("number", range(DRAWN))
 def test_the_programs_of_a_drawn_job_are_equal(
     number: int, hosts: tuple[Hosted, Hosted], tmp_path: Path
