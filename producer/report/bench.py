@@ -200,9 +200,10 @@ def _fastest(bench: Bench, place: Rank) -> str:
 
 
 def _ranking(ranking: tuple[Rank, ...], names: Mapping[str, str]) -> RenderableType:
-    table = plain_table("whole warm run")
+    table = plain_table()
+    table.add_column("whole warm run", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
-    table.add_column("times the fastest, turn by turn", no_wrap=True)
+    table.add_column("times the fastest, turn by turn", overflow="fold")
     for line in _ranked(ranking, names):
         table.add_row(*line)
     return table

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table as TextTable
 from rich.text import Text
 
@@ -27,6 +28,8 @@ TABLE_COLUMNS = 60
 """A table of workers on a narrower terminal would break each word of its cells."""
 CONTAINER = 8
 """An engine draws a name for each container; this many of its characters tell it from others."""
+_NARROW = 60
+"""A terminal of fewer columns has no room for three beside each other."""
 _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
@@ -372,8 +375,18 @@ class HealthDocument(Document):
         checks = [one.model_dump(mode="json") for one in self.findings]
         return {"healthy": self.healthy, "checks": checks}
 
-    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
-        """Yield a line for each link, and below it how to mend it."""
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield a line for each link, and below it how to mend it; on a narrow terminal each on its own."""
+        if console.width < _NARROW:
+            for one in self.findings:
+                line = Text(one.state, style=_HEALTH_COLOURS[one.state])
+                yield line.append(f"  {printable(one.link)}", style="bold")
+                mend = [f"→ {printable(one.mend)}"] if one.mend else []
+                yield from (
+                    Padding(Text(text, overflow="fold"), (0, 0, 0, 4))
+                    for text in [printable(one.found), *mend]
+                )
+            return
         table = TextTable.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)

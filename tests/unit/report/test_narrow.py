@@ -1,0 +1,56 @@
+"""On a terminal of 40 columns nothing is lost: no name, no number, no line that is cut."""
+
+from __future__ import annotations
+
+import io
+from types import ModuleType
+
+from rich.console import Console
+
+from likewise.producer.bench.models import Rank
+from likewise.producer.doctor import Finding
+from likewise.producer.report.bench import BenchDocument
+from likewise.producer.report.document import Document, print_parts
+from likewise.producer.report.status import HealthDocument
+from tests.unit.report.test_formats import bench
+
+
+def printed(document: Document, width: int = 40) -> str:
+    stream = io.StringIO()
+    print_parts(
+        document, Console(file=stream, width=width, force_terminal=True, no_color=True, color_system=None)
+    )
+    return stream.getvalue()
+
+
+def test_a_ranking_keeps_the_names_of_what_was_timed(samples: ModuleType) -> None:
+    one = bench(samples)
+    first = Rank(
+        side="torch-auto",
+        framework="torch",
+        variant="auto",
+        median_s=0.1,
+        ratio=1.0,
+        ratio_interval=None,
+        slower=False,
+    )
+    ranked = first.model_copy(update={"ratio": 44.2, "ratio_interval": (38.2, 56.1)})
+    ranking = {"ranking": (first, ranked), "ranking_withheld_because": None}
+    text = printed(BenchDocument(one.model_copy(update=ranking)))
+
+    assert "…" not in text
+    assert any(line.startswith("torch auto") and "44.2" in line for line in text.splitlines())
+    assert {"44.2", "38.2", "56.1)"} <= set(text.replace("(", " ").split())
+    assert max(map(len, text.splitlines())) <= 40
+
+
+def test_what_the_doctor_finds_is_below_its_name() -> None:
+    path = "/home/somebody/.local/state/likewise/environments/tensorflow"
+    text = printed(
+        HealthDocument(findings=[Finding(link="tensorflow", state="wrong", found=path, mend="likewise up")])
+    )
+
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0] == "wrong  tensorflow"
+    assert "".join(lines[1:-1]) == path
+    assert lines[-1] == "→ likewise up"
