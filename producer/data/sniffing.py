@@ -51,7 +51,28 @@ def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
     if not settings:
         return data, table
     data = data.model_copy(update=settings)
-    return data, read_table(data, file.parent)
+    return _with_grouped(data, read_table(data, file.parent), before=table, folder=file.parent)
+
+
+def _with_grouped(
+    data: TableData, table: DataTable, *, before: DataTable, folder: Path
+) -> tuple[TableData, DataTable]:
+    """Return the settings and the table, with points between thousands where a column needs them.
+
+    Beside `70,5` in another column, `217.000` is no 217: it stops to be a number under a decimal comma.
+    """
+    lost = [
+        name
+        for name, column in table.columns.items()
+        if column.kind == "text" and before.columns[name].kind == "number"
+    ]
+    if not lost or getattr(data, "decimal", ".") != "," or getattr(data, "thousands", None) is not None:
+        return data, table
+    grouped = data.model_copy(update={"thousands": "."})
+    read = read_table(grouped, folder)
+    if all(read.columns[name].kind == "number" for name in lost):
+        return grouped, read
+    return data, table
 
 
 def _delimiter(data: CsvData, start: bytes) -> str:

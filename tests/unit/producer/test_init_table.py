@@ -151,6 +151,31 @@ def test_decimal_commas_between_semicolons(init: Init) -> None:
     assert run.data.target_scaling is not None or abs(run.data.train.y).max() < 9
 
 
+def test_points_between_thousands_are_known_by_the_decimal_commas_of_another_column(init: Init) -> None:
+    text = table("area", "y", sep=";", area=lambda i: f"{30 + i},5", y=lambda i: f"{100 + 3 * i}.000")
+    _, run = init(text)
+
+    assert (run.job.data.decimal, run.job.data.thousands) == (",", ".")
+    mean, scale = run.data.target_scaling or ((0.0,), (1.0,))
+    y = run.data.train.y.reshape(-1) * scale[0] + mean[0]
+    assert y.min() == pytest.approx(100_000)
+
+
+def test_fractions_with_points_beside_decimal_commas_are_no_thousands(init: Init) -> None:
+    text = table(
+        "x",
+        "area",
+        "y",
+        sep=";",
+        x=lambda i: f"{i % 7}.25",
+        area=lambda i: f"{30 + i},5",
+        y=lambda i: 3 * i,
+    )
+    _, run = init(text)
+
+    assert run.job.data.thousands is None
+
+
 def test_booleans_categories_and_dates(init: Init) -> None:
     text = table(
         "when", "smoker", "city", "y",
