@@ -19,6 +19,7 @@
 # make gpu      prove on a machine with an NVIDIA GPU what needs one, in ten minutes a framework
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
+# make blocks   run every command and code block of the documentation, those that take long, too
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
 # make clean    remove what these made inside the checkout
 #
@@ -29,7 +30,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice programs keras-2 ports faults kills protections fuzz hosts mlflow site onnx debian13 gpu gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice programs keras-2 ports faults kills protections fuzz hosts mlflow site onnx debian13 gpu gallery blocks bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -79,7 +80,7 @@ contract-%:
 # show, for the stack, for browsers and containers.
 UNIT := tests/unit tests/golden
 SHARED := $(sort $(wildcard tests/integration/test_*.py))
-TRAINS := tests/ports tests/advice tests/parity tests/planted
+TRAINS := tests/ports tests/advice tests/parity tests/planted tests/docs
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
 	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target suite-integration suite-faults suite-waits suite-trains
@@ -204,6 +205,10 @@ gallery: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python docs/make_gallery.py
 	. $(INTERPRETERS); LIKEWISE_GALLERY=all $(VENV)/bin/python -m pytest tests/integration/test_gallery.py
 
+# Every command and block of the README and of the documentation, those that take long among them.
+blocks: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_BLOCKS=all $(VENV)/bin/python -m pytest tests/docs
+
 bench: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python docs/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
 
@@ -224,9 +229,9 @@ python:
 	exit 1; fi
 
 $(VENV)/installed: $(PACKAGES) | python
-	@echo "installing Likewise into $(VENV)"
+	@echo "installing Likewise into $(VENV), some 500 MB"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c $(CONSTRAINTS) -e .
+	$(PIP) install --quiet -c $(CONSTRAINTS) -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(PACKAGES) $(TEST_CONSTRAINTS) $(VENV)/installed
