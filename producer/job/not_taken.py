@@ -10,7 +10,6 @@ _OWN_NOISE = (
 _BY_NUMPY = "it prepares data, which is done once for all sides: write its result into the data"
 _LAYERS = {
     # Layers that others make up
-    "repeatvector": "write {type: reshape, target_shape: [1, features]} and {type: upsampling1d, size: n}",
     "timedistributed": "write the layer by itself: dense takes the last axis of every step",
     "unflatten": "write {type: reshape, target_shape: […]}",
     "identity": "leave it out, or write {type: activation, activation: linear}",
@@ -52,7 +51,6 @@ _LAYERS = {
     "lstmcell": "write {type: lstm}, which goes through all steps",
     "lambda": f"it is a program; {_LIKEWISE_PORT}",
     "spectralnormalization": _LIKEWISE_PORT,
-    "unitnormalization": f"a dot of two layers has normalize: true; else {_LIKEWISE_PORT}",
     "localresponsenorm": _LIKEWISE_PORT,
     "reflectionpad2d": f"zero_padding2d pads with zeros; {_LIKEWISE_PORT}",
     "replicationpad2d": f"zero_padding2d pads with zeros; {_LIKEWISE_PORT}",

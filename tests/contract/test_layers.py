@@ -304,11 +304,19 @@ def sinusoidal(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
     return x + table
 
 
+def unit_length(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    """Vectors along an axis over their lengths, or over epsilon where they are shorter."""
+    axis = layer.axis if layer.axis > 0 else x.ndim + layer.axis
+    return x / np.maximum(np.sqrt((x**2).sum(axis=axis, keepdims=True)), layer.epsilon)
+
+
 FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
     "flatten": flatten,
     "reshape": reshape,
     "permute": lambda layer, _, x: x.transpose(0, *layer.dims),
+    "repeat_vector": lambda layer, _, x: np.stack([x] * layer.n, axis=1),
+    "unit_normalization": unit_length,
     **{f"conv{axes}d": convolution for axes in (1, 2, 3)},
     **{f"depthwise_conv{axes}d": depthwise for axes in (1, 2)},
     **{f"separable_conv{axes}d": separable for axes in (1, 2)},
@@ -842,6 +850,23 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
             {"type": "dense", "units": 3, "activation": "tanh", "inputs": ["flat"], "name": "wide"},
             {"type": "lstm", "units": 2, "inputs": ["steps"], "name": "deep"},
             {"type": "concatenate", "inputs": ["wide", "deep"]},
+        ],
+    ),
+    "repeat_vector": (
+        (5,),
+        [
+            {"type": "dense", "units": 3, "activation": "tanh"},
+            {"type": "repeat_vector", "n": 4},
+            {"type": "lstm", "units": 2},
+        ],
+    ),
+    "unit_normalization": (
+        SEQUENCE,
+        [
+            {"type": "dense", "units": 3},
+            "unit_normalization",
+            {"type": "unit_normalization", "axis": 1, "epsilon": 0.7},
+            "flatten",
         ],
     ),
     "permute": (

@@ -239,6 +239,15 @@ LINES = [
     HEAD,
 ]
 """What the pictures' layers are along one axis, the two of which are exchanged at the end."""
+REPEATED = [
+    {"type": "dense", "units": 4, "activation": "tanh"},
+    {"type": "unit_normalization"},
+    {"type": "repeat_vector", "n": 5},
+    {"type": "lstm", "units": 3, "return_sequences": True},
+    {"type": "flatten"},
+    HEAD,
+]
+"""Vectors of length 1, and the second half of a sequence-to-sequence model."""
 SMALLER_VOLUMES = [
     {"type": "reshape", "target_shape": [4, 4, 4, 1]},
     {"type": "zero_padding3d", "padding": [1, 0, [0, 1]]},
@@ -337,6 +346,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "other layers of one axis": (1e-5, {"layers": LINES, "input_shape": [8, 2], "optimizer": MOMENTUM}),
     "borders of three axes": (1e-5, {"layers": SMALLER_VOLUMES, "input_shape": [64], "optimizer": MOMENTUM}),
     "space": (1e-5, {"layers": SPACES, "input_shape": [7, 6, 2], "optimizer": MOMENTUM}),
+    "repeated": (5e-7, {"layers": REPEATED, "input_shape": [6], "optimizer": MOMENTUM}),
     "merging": (5e-7, {"layers": MERGED, "input_shape": [4, 3], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),

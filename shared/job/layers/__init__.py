@@ -12,6 +12,7 @@ from likewise.shared.job.layers.basic import (
     Flatten,
     Input,
     Permute,
+    RepeatVector,
     Reshape,
 )
 from likewise.shared.job.layers.convolution import (
@@ -23,7 +24,14 @@ from likewise.shared.job.layers.convolution import (
 )
 from likewise.shared.job.layers.gates import Glu, Prelu, Swiglu
 from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
-from likewise.shared.job.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from likewise.shared.job.layers.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RmsNorm,
+    UnitNormalization,
+)
 from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from likewise.shared.job.layers.positions import PositionEmbedding, SinusoidalPosition
 from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, Masking, SimpleRnn
@@ -35,6 +43,7 @@ Layer = Annotated[
     | Flatten
     | Reshape
     | Permute
+    | RepeatVector
     | Dropout
     | ActivationLayer
     | Convolution
@@ -50,6 +59,7 @@ Layer = Annotated[
     | GroupNorm
     | InstanceNorm
     | RmsNorm
+    | UnitNormalization
     | Prelu
     | Glu
     | Swiglu

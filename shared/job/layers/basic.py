@@ -192,6 +192,36 @@ class Reshape(BaseLayer):
         return tuple(whole // known if size == -1 else size for size in self.target_shape)
 
 
+class RepeatVector(BaseLayer):
+    """The same numbers `n` times over, each time as one step: (features,) becomes (n, features).
+
+    It stands between the two halves of a sequence-to-sequence model, whose second half reads at each step
+    what the first ended with.
+    """
+
+    type: Literal["repeat_vector"]
+    n: Count
+    """How many steps there are."""
+
+    @property
+    def has_own_draws(self) -> bool:
+        return False
+
+    @property
+    def summary(self) -> str:
+        return f"repeat_vector {self.n}"
+
+    @property
+    def last_activation(self) -> str | None:
+        return None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        if len(shape) != 1:
+            raise ShapeError(f"gets samples of shape {shape}, and repeats one row of numbers; flatten them")
+        return (self.n, *shape)
+
+
 class Permute(BaseLayer):
     """The sample's axes in another order, such as (height, width, channels) as (channels, height, width)."""
 

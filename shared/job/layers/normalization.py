@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from likewise.shared.job.fields import Count, Fraction, Many, Positive
-from likewise.shared.job.layers.base import LayerWeight, LearningLayer
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight, LearningLayer
 from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape, ShapeError, axis_of, need_features
 from likewise.shared.job.weights import Initializer, Ones, Zeros
@@ -132,6 +132,31 @@ class InstanceNorm(_Normalization):
     def count(self, shape: Shape) -> int:
         """Return how many groups of channels there are: as many as channels."""
         return shape[-1]
+
+
+class UnitNormalization(BaseLayer):
+    """x/√(the sum of x² over an axis), so that each vector along the axis has the length 1.
+
+    One that is shorter than epsilon is divided by epsilon. That is PyTorch's normalize.
+    """
+
+    keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
+
+    type: Literal["unit_normalization"]
+    axis: int = -1
+    """Along which axis vectors lie: 1 is a sample's first, −1 its last."""
+    epsilon: Positive = 1e-12
+    """The least length that is divided by. TensorFlow's l2_normalize has the square of it as its epsilon."""
+
+    @property
+    def has_own_draws(self) -> bool:
+        return False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axis_of(self.axis, shape)
+        return shape
 
 
 class BatchNorm(_Normalization):

@@ -58,9 +58,9 @@ MISTAKES = [
         "negative_slope: 0.22916666666666666}, the mean of its 1/8 and 1/3, is what it is in evaluation)",
     ),
     (
-        "model.layers.0.type=RepeatVector",
-        'model.layers.0.type = "RepeatVector": unknown layer (write {type: reshape, target_shape: [1, features]} '
-        "and {type: upsampling1d, size: n})",
+        "model.layers.0.type=TimeDistributed",
+        'model.layers.0.type = "TimeDistributed": unknown layer (write the layer by itself: dense takes the last '
+        "axis of every step)",
     ),
     (
         "model.layers.0.type=gaussian_noise",

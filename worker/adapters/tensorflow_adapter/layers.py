@@ -32,6 +32,7 @@ from likewise.worker.adapters.tensorflow_adapter.normalization import (
     by_group,
     gate,
     learned_positions,
+    of_unit_length,
     over_axes,
     prelu,
 )
@@ -157,6 +158,7 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "dense": _dense,
     "flatten": _flatten,
     "reshape": lambda layer, _, built: keras.layers.Reshape(layer.target_shape, dtype=built.precision),
+    "repeat_vector": lambda layer, _, built: keras.layers.RepeatVector(layer.n, dtype=built.precision),
     "permute": lambda layer, _, built: keras.layers.Permute(layer.dims, dtype=built.precision),
     "activation": lambda layer, _, built: keras.layers.Activation(
         activation_function(layer.activation), dtype=built.precision
@@ -171,6 +173,7 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "global_max_pooling": _global_pooling,
     "layer_norm": _layer_norm,
     "rms_norm": lambda layer, shape, built: over_axes(layer, shape, precision=built.precision),
+    "unit_normalization": lambda layer, *_: partial(of_unit_length, layer),
     "group_norm": lambda layer, shape, built: by_group(layer, shape, precision=built.precision),
     "instance_norm": lambda layer, shape, built: by_group(layer, shape, precision=built.precision),
     "prelu": lambda layer, shape, built: prelu(layer, shape, precision=built.precision),

@@ -11,8 +11,15 @@ import tensorflow as tf
 
 from likewise.shared.job.layers.base import LayerWeight
 from likewise.shared.job.layers.gates import Glu, Prelu, Swiglu
-from likewise.shared.job.layers.normalization import GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from likewise.shared.job.layers.normalization import (
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RmsNorm,
+    UnitNormalization,
+)
 from likewise.shared.job.layers.positions import PositionEmbedding
+from likewise.shared.job.shape import axis_of
 from likewise.worker.adapters.base import UnsupportedError
 from likewise.worker.adapters.tensorflow_adapter.activations import activation_function
 
@@ -57,6 +64,14 @@ def over_axes(layer: LayerNorm | RmsNorm, shape: Shape, *, precision: str) -> He
         return scaled if beta is None else scaled + tf.reshape(beta, sizes)
 
     return Held(function, layer.weights(shape), precision=precision)
+
+
+def of_unit_length(layer: UnitNormalization, x: Tensor) -> Tensor:
+    """Divide the vectors of x (b, *shape) along an axis by their lengths."""
+    axis = axis_of(layer.axis, tuple(x.shape[1:])) + 1
+    tiny = 2.0**-14 if x.dtype == tf.float16 else 2.0**-126  # the least normal number
+    least = tf.constant(max(layer.epsilon**2, tiny), x.dtype)
+    return x * tf.math.rsqrt(tf.maximum(tf.reduce_sum(x * x, axis=axis, keepdims=True), least))
 
 
 def by_group(layer: GroupNorm | InstanceNorm, shape: Shape, *, precision: str) -> Held:

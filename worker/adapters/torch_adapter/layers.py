@@ -187,6 +187,18 @@ class Reshaped(nn.Module):  # type: ignore[misc]
         return x.reshape(len(x), *self._shape)
 
 
+class Repeated(nn.Module):  # type: ignore[misc]
+    """A row of numbers as every step."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, features) to (b, steps, features)."""
+        return x.unsqueeze(1).repeat(1, self._steps, 1)
+
+
 class Permuted(nn.Module):  # type: ignore[misc]
     """The axes of each sample in another order."""
 
@@ -279,6 +291,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "dense": DenseModule,
     "flatten": lambda stage, **_: nn.Flatten() if stage.layer.order == "channels_last" else ChannelsFirst(),
     "reshape": lambda stage, **_: Reshaped(stage.output),
+    "repeat_vector": lambda stage, **_: Repeated(stage.layer.n),
     "permute": lambda stage, **_: Permuted(stage.layer.dims),
     "activation": lambda stage, **_: Activation(stage.layer),
     "dropout": lambda *_, **__: nn.Identity(),

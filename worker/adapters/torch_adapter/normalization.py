@@ -9,7 +9,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
-from likewise.shared.job.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm
+from likewise.shared.job.layers.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RmsNorm,
+    UnitNormalization,
+)
+from likewise.shared.job.shape import axis_of
 from likewise.shared.program import Stage
 from likewise.worker.adapters.torch_adapter.weights import maker, stored
 
@@ -146,6 +154,22 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         return centred * ((variance + self._epsilon).rsqrt() * self.gamma) + self.beta
 
 
+class OfUnitLength(nn.Module):  # type: ignore[misc]
+    """Vectors along an axis, divided by their lengths."""
+
+    def __init__(self, stage: Stage, **_: Any) -> None:
+        super().__init__()
+        layer: UnitNormalization = stage.layer
+        self._dim = axis_of(layer.axis, stage.output) + 1
+        self._epsilon = layer.epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize x (b, *shape) to the same shape."""
+        tiny = 2.0**-14 if x.dtype == torch.float16 else 2.0**-126  # the least normal number
+        least = max(self._epsilon**2, tiny)
+        return x * (x * x).sum(dim=self._dim, keepdim=True).clamp(min=least).rsqrt()
+
+
 def _layer_norm(stage: Stage, **options: Any) -> Any:
     layer: LayerNorm = stage.layer
     rank = len(stage.output)
@@ -156,6 +180,7 @@ def _layer_norm(stage: Stage, **options: Any) -> Any:
 NORMALIZATIONS: dict[str, Callable[..., Any]] = {
     "layer_norm": _layer_norm,
     "rms_norm": OverAxes,
+    "unit_normalization": OfUnitLength,
     "group_norm": ByGroup,
     "instance_norm": ByGroup,
     "batch_norm": BatchNormalization,
