@@ -84,7 +84,7 @@ def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     It is the finding, together with the setting that weighs most, whose effect is said after it.
     """
     found = [] if verdict == "agree" else [said for one in evidence.misfits for said in one.sentences()]
-    main = conventions(_without_consequences(evidence.differences))[:1]
+    main = conventions(_without_consequences(_told(evidence)))[:1]
     if not found or not main:
         return found
     difference = together(main[0])
@@ -131,7 +131,7 @@ def _sentence(message: str) -> str:
 
 
 def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
-    differences = evidence.differences
+    differences = _told(evidence)
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     only_run = all(one.path in _HOW_IT_IS_RUN for one in differences)
     same = verdict == "agree" and _are_words(evidence)
@@ -150,6 +150,24 @@ def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> l
         over_seeds = evidence.outside and decided_over_seeds(evidence)
         sentences.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
     return sentences
+
+
+def _told(evidence: Evidence) -> list[SettingDifference]:
+    """Return the settings that are told: of models with other numbers of layers, what layers they have.
+
+    By their places such layers cannot be held against each other, one by one.
+    """
+    for wording in evidence.wordings.values():
+        lists = [
+            [layer.type for layer in form.job.model.layers] for form in (wording.reference, wording.other)
+        ]
+        if len(lists[0]) != len(lists[1]):
+            layers = SettingDifference(
+                path="model.layers", values=dict(zip(wording.names, lists, strict=True))
+            )
+            rest = [one for one in evidence.differences if not one.path.startswith("model.layers.")]
+            return [layers, *rest]
+    return list(evidence.differences)
 
 
 def _are_words(evidence: Evidence) -> bool:

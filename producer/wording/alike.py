@@ -131,6 +131,7 @@ RULES = (
     ),
     Rule(says="both words draw the same distribution", apply=initializers.drawn_alike),
     Rule(says="AdamW is Adam with decoupled decay", apply=training.adamw_is_adam),
+    Rule(says="every update has the same learning rate", apply=training.same_rates),
     Rule(
         says="where a step is the learning rate times the gradient alone, decay in the gradient is decay of "
         "the weights",

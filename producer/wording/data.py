@@ -44,7 +44,16 @@ def same_data(reference: Form, other: Form) -> Forms | None:
 def _rescaled_alike(reference: Form, other: Form) -> bool:
     """Return whether batches are rescaled alike, which the stored samples do not show."""
     mine, theirs = reference.job.data, other.job.data
-    return (mine.mean, mine.scale) == (theirs.mean, theirs.scale)
+    means = _one_number(mine.mean, 0.0), _one_number(theirs.mean, 0.0)
+    scales = _one_number(mine.scale, 1.0), _one_number(theirs.scale, 1.0)
+    return bool(means[0] == means[1] and scales[0] == scales[1])
+
+
+def _one_number(value: Any, nothing: float) -> Any:
+    """Return a rescaling by one number for every channel as that number, and by `nothing` as None."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
+    return None if value == nothing else value
 
 
 _SMOOTHING = {KlDivergence, CategoricalCrossentropy}

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from math import isclose
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from likewise.producer.wording.form import EQUAL, PARTS, Form
 from likewise.producer.wording.functions import last_word
 from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms, kinds
@@ -20,7 +23,9 @@ from likewise.shared.job.loss import (
     is_by_batch,
     is_by_row,
 )
+from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.training import BatchPlan
+from likewise.shared.learning_rates import learning_rates
 from likewise.shared.program.groups import decaying
 from likewise.shared.program.penalties import has_penalty
 
@@ -32,6 +37,9 @@ SQUASHED = {
     "dice": "sigmoid",
     "tversky": "sigmoid",
 }
+
+_MOST_RATES = 1_000_000
+"""How many updates' rates are worked out to find two schedules the same."""
 
 
 # The model's head and its loss
@@ -125,6 +133,31 @@ def decay_is_plain(form: Form) -> bool:
     """Return whether coupled and decoupled decay are the same: there is none, or the step is η·g alone."""
     optimizer: Any = form.job.optimizer
     return bool(optimizer.weight_decay == 0 or (optimizer.type == "sgd" and optimizer.momentum == 0))
+
+
+def same_rates(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's learning rate and schedule where every update has the same rate by both."""
+    mine, theirs = reference.job.optimizer, other.job.optimizer
+    if (mine.learning_rate, mine.schedule) == (theirs.learning_rate, theirs.schedule):
+        return None
+    rates = _rates(reference), _rates(other)
+    if rates[0] is None or rates[1] is None or rates[0].shape != rates[1].shape:
+        return None
+    if not np.allclose(rates[0], rates[1], rtol=EQUAL, atol=0):
+        return None
+    taken = {name: reference.document["optimizer"][name] for name in ("learning_rate", "schedule")}
+    return reference, other.with_section("optimizer", **taken)
+
+
+def _rates(form: Form) -> NDArray[np.float64] | None:
+    """Return the rate of each update; None where losses decide it, or where updates are very many."""
+    optimizer, samples = form.job.optimizer, form.facts.samples
+    if samples is None or isinstance(optimizer.schedule, ReduceOnPlateauSchedule):
+        return None
+    plan = BatchPlan.of(form.job.training, samples)
+    if plan.steps > _MOST_RATES:
+        return None
+    return learning_rates(optimizer, first_step=0, steps=plan.steps, steps_per_epoch=plan.steps_per_epoch)
 
 
 def momentum_is_plain(form: Form) -> bool:

@@ -13,11 +13,11 @@ import numpy as np
 
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan, accumulated
+from likewise.shared.learning_rates import learning_rates
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.trainer import Batch, Block
 from likewise.worker.training.monitor import Patience
-from likewise.worker.training.schedules import learning_rates
 
 
 def trained(

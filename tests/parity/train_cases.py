@@ -17,6 +17,7 @@ import numpy as np
 
 from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
+from likewise.shared.learning_rates import learning_rates
 from likewise.shared.program import compile_job
 from likewise.shared.results.seed_table import SeedTable
 from likewise.shared.run import Run
@@ -27,7 +28,6 @@ from likewise.worker.adapters.trainer import Batch, Block, EnsembleBlock, Ensemb
 from likewise.worker.training.feeds import MaskSource
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
-from likewise.worker.training.schedules import learning_rates
 
 
 def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

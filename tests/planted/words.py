@@ -24,7 +24,7 @@ cases = __import__("cases")
 PREFERRED = (
     "activation", "gate", "interpolation", "normalize", "axes", "layout", "offset", "mask_value", "order",
     "epsilon", "shared_axes", "reset_after", "use_causal_mask", "count_include_pad", "padding", "pool_size",
-    "cropping", "target_shape", "dims", "axis", "type", "mask_zero", "activity_regularizer",
+    "cropping", "target_shape", "dims", "n", "axis", "type", "mask_zero", "activity_regularizer",
     "reduction", "-", "learning_rate",
 )  # fmt: skip
 """Which setting of a word is planted, the first that it has: one of its own before one that all have."""

@@ -28,6 +28,7 @@ from likewise.shared.job.optimizer import (
     is_decoupled,
 )
 from likewise.shared.job.training import Accumulation, Training
+from likewise.shared.learning_rates import integer_power
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.groups import decaying
 from likewise.shared.program.penalties import penalized
@@ -119,17 +120,6 @@ def _warming_momentum(
 def _momentum(optimizer: Nadam, t: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return Nadam's μₜ at the counts t."""
     return optimizer.beta_1 * (1.0 - 0.5 * integer_power(0.96**optimizer.momentum_decay, t))
-
-
-def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Raise base to whole powers from 0 on, by squaring: a library's power differs between processors."""
-    result = np.ones(len(exponents))
-    square, left = base, exponents
-    with np.errstate(over="ignore", under="ignore"):
-        while left.any():
-            result = np.where(left & 1, result * square, result)
-            square, left = square * square, left >> 1
-    return result
 
 
 def fixed_constants(optimizer: Optimizer) -> dict[str, float]:

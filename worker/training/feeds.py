@@ -24,12 +24,12 @@ from likewise.shared.draws import DrawPurpose, Draws
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.training import BatchPlan, accumulated
+from likewise.shared.learning_rates import learning_rates
 from likewise.shared.program import Mask, ProgramSpec
 from likewise.worker.adapters.common import bytes_per_sample
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, Weights
 from likewise.worker.training.blocks import Cut, cut
 from likewise.worker.training.results import Member
-from likewise.worker.training.schedules import learning_rates
 
 
 class SampleOrder:

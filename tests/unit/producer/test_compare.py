@@ -96,6 +96,18 @@ def test_a_setting_that_does_nothing_in_float64_is_told_without_an_effect(sample
     assert not any("not like for like" in reason or "all the same" in reason for reason in found.reasons)
 
 
+def test_models_of_other_numbers_of_layers_are_told_by_their_layers(samples):
+    deeper = [{"type": "dense", "units": 3, "activation": "tanh"}, {"type": "dense", "units": 1}]
+    found = both(samples, samples.train(nudge=1e-2), overrides={"torch": {"model.layers": deeper}})
+
+    assert found.reasons[0].startswith(
+        'This is not like for like: model.layers is ["dense"] in tensorflow and ["dense", "dense"] in torch; '
+        "the weights do not have the same shapes"
+    )
+    assert found.reasons[1].startswith("They do not train the same model; ")
+    assert not any("model.layers.0" in reason for reason in found.reasons)
+
+
 def test_sides_that_are_only_run_otherwise_are_like_for_like(samples):
     found = both(samples, samples.train(), overrides={"torch": {"execution": "eager"}})
 

@@ -197,6 +197,7 @@ def test_both_tables_cover_the_same_layers_and_optimizers() -> None:
 NO_DEFAULT = {
     "name", "inputs", "seed",                                # ours alone; seeds are luck
     # asked for by each framework in its own way
+    "layer.unit_normalization.axis",  # normalize takes dim=1, the channels of PyTorch's images
     "return_sequences", "value_dim", "use_causal_mask", "use_padding_mask",
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
@@ -204,6 +205,7 @@ NO_DEFAULT = {
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
     "use_ema", "ema_momentum", "ema_start", "ema_use", "ema_buffers",
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
+    "layer.unit_normalization.epsilon",
     *(f"layer.average_pooling{axes}d.pool_size" for axes in (1, 2, 3)),
     *(f"layer.locally_connected{axes}d.{field}" for axes in (1, 2) for field in (  # in neither framework
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "strides", "padding",

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from likewise.shared.job import Optimizer
 from likewise.shared.job.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, RmsProp, Sgd, structure
+from likewise.shared.learning_rates import integer_power
 from likewise.worker.adapters.constants import (
     fixed_constants,
-    integer_power,
     member_fixed_constants,
     member_slot_starts,
     member_update_constants,

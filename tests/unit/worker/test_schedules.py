@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from likewise.shared.job import Optimizer
-from likewise.worker.training.schedules import learning_rates
+from likewise.shared.learning_rates import learning_rates
 
 RATE = 0.3
 STEPS_PER_EPOCH = 7

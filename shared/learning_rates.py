@@ -1,4 +1,7 @@
-"""The learning rate of every update, worked out in float64 by the formulas of `shared.job.schedule`."""
+"""The learning rate of every update, worked out in float64 by the formulas of `shared.job.schedule`.
+
+A worker trains by them, and a producer finds by them which schedules are the same.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,6 @@ from likewise.shared.job.schedule import (
     Schedule,
     StepSchedule,
 )
-from likewise.worker.adapters.constants import integer_power
 
 
 def learning_rates(
@@ -96,3 +98,14 @@ def _share_of_cycle(t: NDArray[np.int64], first: int, growth: int) -> NDArray[np
 def _reduced(schedule: ReduceOnPlateauSchedule, rate: float, plateaus: int) -> float:
     factor = float(integer_power(schedule.factor, np.array([plateaus]))[0])
     return max(rate * factor, schedule.min_learning_rate)
+
+
+def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Raise base to whole powers from 0 on, by squaring: a library's power differs between processors."""
+    result = np.ones(len(exponents))
+    square, left = base, exponents
+    with np.errstate(over="ignore", under="ignore"):
+        while left.any():
+            result = np.where(left & 1, result * square, result)
+            square, left = square * square, left >> 1
+    return result
