@@ -17,7 +17,7 @@ def logs(
         str | None,
         typer.Argument(
             metavar="WORKER|ID",
-            help="A log's name, such as worker-torch or redis, or an experiment's id; all logs, if none.",
+            help="A log's name, such as torch or redis, or an experiment's id; all logs, if none.",
         ),
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many, the last.")] = 40,
@@ -31,7 +31,7 @@ def logs(
     \b
     Examples:
       likewise logs
-      likewise logs worker-torch -n 100
+      likewise logs torch -n 100
       likewise logs last
     """
     from likewise.producer.local.home import stack_paths
@@ -51,7 +51,8 @@ def logs(
         for name, size in told.items():
             typer.echo(f"{name:<24} {size:>12,} bytes")
         return
-    found = {worker: files[worker]} if worker in files else {}
+    named = [name for name in (worker, f"worker-{worker}") if name in files]
+    found = {name: files[name] for name in named[:1]}
     words = () if found else _words_of(worker, files)
     shown = {name: _last(path, lines, words) for name, path in (found or files).items()}
     if as_json:

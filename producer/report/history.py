@@ -14,7 +14,7 @@ from likewise.producer import display
 from likewise.producer.display import count, number, printable, setting, sparkline
 from likewise.producer.report.document import Document, Table, Value, titled_parts
 from likewise.producer.report.plot import plotted
-from likewise.shared.ledger.records import KeptRecord
+from likewise.shared.ledger.records import ANSWER_KINDS, KeptRecord
 
 if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
@@ -86,12 +86,21 @@ class HistoryDocument(Document):
         told = [
             f"The verdict was {before.verdict} in {before.key} and is {after.verdict} in {after.key}"
             f"{self._with(before, after)}."
-            for before, after in pairwise(past)
+            for alike in self._alike(past)
+            for before, after in pairwise(alike)
             if before.verdict != after.verdict
         ]
-        if told or not past:
+        if told or len({one.verdict for one in past}) != 1:
             return told
         return (f"The verdict is {past[-1].verdict} in {'each' if len(past) > 1 else past[0].key}.",)
+
+    def _alike(self, past: Sequence[Past]) -> Sequence[Sequence[Past]]:
+        """Return those whose verdicts answer one question: of declared jobs, or of answers of one kind."""
+        found: dict[str, list[Past]] = {}
+        for one in past:
+            question = one.record.kind if one.record.kind in ANSWER_KINDS else "job"
+            found.setdefault(question, []).append(one)
+        return [*found.values()]
 
     def _with(self, before: Past, after: Past) -> str:
         ids = before.record.experiment_id, after.record.experiment_id

@@ -34,6 +34,7 @@ def test_the_last_lines_of_a_log_are_shown_and_steer_no_terminal(home, capsys, m
     (home / "logs" / "redis.log").touch()
 
     assert likewise(capsys, monkeypatch, "worker-torch", "-n", "2") == (0, "first\nlast \\x1b[2J\n", "")
+    assert likewise(capsys, monkeypatch, "torch", "-n", "1") == (0, "last \\x1b[2J\n", "")
     _, out, _ = likewise(capsys, monkeypatch, "--json")
     assert json.loads(out)["bytes"] == {"redis": 0, "worker-torch": 310}
 
