@@ -67,7 +67,7 @@ class _Smoothed:
     rows_first: bool
     """Whether the reference is the one with the rows."""
     shift: float
-    """By how much the reported divergence is below the reported cross-entropy."""
+    """It is what the reported cross-entropy exceeds the reported divergence by, with a minus sign."""
 
 
 def smoothed_targets(reference: Form, other: Form) -> Forms | None:

@@ -75,7 +75,22 @@ class Centred:
         return {**weights, self.name: vector - vector.mean(axis=-1, keepdims=True)}
 
 
-WeightChange = Renamed | BiasInMean | Centred
+@dataclass(frozen=True)
+class InShape:
+    """The same numbers of a weight are in another shape, in their order."""
+
+    name: str
+    shape: Shape
+
+    def apply(self, weights: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the weights with that one in the shape."""
+        if self.name not in weights:
+            return dict(weights)
+        seeds = len(weights[self.name])
+        return {**weights, self.name: weights[self.name].reshape(seeds, *self.shape)}
+
+
+WeightChange = Renamed | BiasInMean | Centred | InShape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from likewise.producer.wording.form import Form, Renamed
+from likewise.producer.wording.form import Form, InShape, Renamed
 from likewise.producer.wording.layers import Forms, kinds
 from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.basic import Dense, Flatten, Reshape
 from likewise.shared.job.layers.convolution import (
     Convolution,
     DepthwiseConvolution,
@@ -22,6 +23,7 @@ from likewise.shared.job.layers.normalization import GroupNorm, InstanceNorm, La
 from likewise.shared.job.layers.pooling import AveragePooling
 from likewise.shared.job.layers.space import ZeroPadding
 from likewise.shared.job.layers.windows import Sides, by_side
+from likewise.shared.job.shape import Shape
 from likewise.shared.program import Stage
 
 CONVOLUTIONS = (Convolution, DepthwiseConvolution, SeparableConvolution, LocallyConnected)
@@ -93,15 +95,20 @@ def named_otherwise(reference: Form, other: Form) -> Forms | None:
     programs = reference.program, other.program
     if programs[0] is None or programs[1] is None or len(kinds(reference)) != len(kinds(other)):
         return None
+    if any(stage.padding for stage in (*programs[0].stages, *programs[1].stages)):
+        return None  # a dense layer says behind it which steps are padding, and a convolution does not
     wanted, found = (form.document["model"]["layers"] for form in (reference, other))
-    changed = False
+    changed, weights = False, other
     for index, stages in enumerate(zip(programs[0].stages, programs[1].stages, strict=True)):
         mine, theirs = map(_meaning, stages)
         if mine is not None and mine == theirs and wanted[index] != found[index]:
             own = {name: found[index][name] for name in ("name", "inputs")}
             changed = changed or wanted[index] | own != found[index]
             found[index] = wanted[index] | own
-    return (reference, other.with_layers(found)) if changed else None
+            for one, two in zip(stages[0].weights, stages[1].weights, strict=True):
+                if one.shape != two.shape:
+                    weights = weights.weights_changed(InShape(two.name, one.shape))
+    return (reference, weights.with_layers(found)) if changed else None
 
 
 def _meaning(stage: Stage) -> dict[str, Any] | None:
@@ -110,14 +117,30 @@ def _meaning(stage: Stage) -> dict[str, Any] | None:
     told: dict[str, Any] = layer.model_dump(
         mode="json", exclude={"type", "name", "inputs", "groups", "axis", "shared_axes"}
     )
+    meaning: dict[str, Any] | None = None
     match layer:
         case GroupNorm() | InstanceNorm():
-            return {"affine": True} | told | {"kind": "group_norm", "groups": layer.count(shape)}
+            meaning = {"affine": True} | told | {"kind": "group_norm", "groups": layer.count(shape)}
         case LayerNorm() | RmsNorm():
-            return told | {"kind": layer.type, "places": layer.places(shape)}
+            meaning = told | {"kind": layer.type, "places": layer.places(shape)}
         case Prelu():
-            return told | {"kind": layer.type, "alphas": stage.weights[0].shape}
+            meaning = told | {"kind": layer.type, "alphas": stage.weights[0].shape}
         case Glu() | Swiglu():
             activation = layer.activation.model_dump(mode="json")
-            return told | {"kind": "glu", "activation": activation}
-    return None
+            meaning = told | {"kind": "glu", "activation": activation}
+        case Flatten() | Reshape() if getattr(layer, "order", "channels_last") == "channels_last":
+            penalty = told["activity_regularizer"]
+            meaning = {"kind": "reshape", "shape": stage.output, "activity_regularizer": penalty}
+        case Dense():
+            meaning = told | {"kind": "dense"}
+        case Convolution() if _meets_one_place(layer, shape):
+            window = ("filters", "kernel_size", "strides", "padding", "dilation")
+            own = {name: value for name, value in told.items() if name not in window}
+            meaning = own | {"kind": "dense", "units": layer.filters}
+    return meaning
+
+
+def _meets_one_place(layer: Convolution, shape: Shape) -> bool:
+    """Return whether each output of a convolution is of the channels at one place, as a dense layer's is."""
+    one_by_one = {*layer.window, *layer.steps, layer.groups} == {1} and not any(map(any, layer.sides(shape)))
+    return one_by_one and layer.kernel_constraint is None
