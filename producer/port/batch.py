@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.hosted import Arrays, Batch, Hosted, LoadedSamples, RecordedPass
 from likewise.shared.errors import DataError, RunFailedError
 
@@ -16,6 +17,12 @@ TARGETS = ("y", "targets", "labels")
 DRAWN_SAMPLES = 4
 MOST_LOADED = 32
 """No more samples of a loader's first batch are fed."""
+_AXES_OF_PICTURES = 4
+"""An array with as many axes, of whatever numbers, may have its channels first, as bytes of pictures do."""
+_AXES_OF_SEQUENCES = 3
+_FEW_CHANNELS = 4
+_MOST_REFUSED = 2
+"""Of the layouts in which a program does not run this many are told."""
 LARGE = 50_000
 """A sample with more numbers than this is large: only two are drawn."""
 
@@ -81,35 +88,61 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch
     )
 
 
-def layouts(inputs: Arrays) -> Iterator[tuple[str | None, Arrays]]:
-    """Yield the batch as it may lie in the other program: as it is, then with its channels moved.
+def layouts(inputs: Arrays, *, channels: str) -> Iterator[tuple[str | None, Arrays]]:
+    """Yield the batch as it may lie in a program: as it is, then with its channels moved.
 
-    The word says what was assumed.
+    The word says what was assumed. `channels` is where the program's framework has them, `first` or `last`: a
+    batch of pictures that has them elsewhere, by its sizes, is moved first of all, since a model may be built
+    by whatever it is fed first.
     """
-    yield None, inputs
-    spatial = {name: array for name, array in inputs.items() if array.ndim >= 3 and array.dtype.kind == "f"}
-    if not spatial:
-        return
-    yield "channels first", {**inputs, **{name: np.moveaxis(one, -1, 1) for name, one in spatial.items()}}
-    yield "channels last", {**inputs, **{name: np.moveaxis(one, 1, -1) for name, one in spatial.items()}}
-    yield "time first", {**inputs, **{name: np.swapaxes(one, 0, 1) for name, one in spatial.items()}}
+    spatial = {
+        name: array
+        for name, array in inputs.items()
+        if array.ndim >= _AXES_OF_PICTURES or (array.ndim == _AXES_OF_SEQUENCES and array.dtype.kind == "f")
+    }
+    found: list[tuple[str | None, Arrays]] = [(None, inputs)]
+    if spatial:
+        for word, moved in (
+            ("channels first", {name: np.moveaxis(one, -1, 1) for name, one in spatial.items()}),
+            ("channels last", {name: np.moveaxis(one, 1, -1) for name, one in spatial.items()}),
+            ("time first", {name: np.swapaxes(one, 0, 1) for name, one in spatial.items()}),
+        ):
+            found.append((word, {**inputs, **moved}))
+    if any(_has_channels(one, elsewhere=channels) for one in spatial.values()):
+        found.sort(key=lambda layout: layout[0] != f"channels {channels}")
+    yield from found
+
+
+def _has_channels(array: NDArray[Any], *, elsewhere: str) -> bool:
+    """Return whether pictures seem to have few channels at the end that is not this one."""
+    if array.ndim < _AXES_OF_PICTURES:
+        return False
+    sizes = (array.shape[1], array.shape[-1])[:: 1 if elsewhere == "first" else -1]
+    return bool(sizes[0] > _FEW_CHANNELS >= sizes[1])
 
 
 def forward_in_some_layout(
-    other: Hosted, batch: Batch, first_input: NDArray[Any] | None
+    side: Hosted,
+    batch: Batch,
+    first_input: NDArray[Any] | None = None,
+    *,
+    prepare: Callable[[], None] = lambda: None,
 ) -> tuple[str | None, Arrays, RecordedPass]:
-    """Run the other program on the batch, as it lies in the layout in which its first module gets the same.
+    """Run a program on the batch, as it lies in the layout in which its first module gets the same.
 
-    `first_input` is what entered the reference's first module. Raises RunFailedError where it runs in none.
+    `first_input` is what entered the reference's first module, where that has run; `prepare` is called once
+    the program is built. Raises RunFailedError where it runs in no layout.
     """
-    refused: RunFailedError | None = None
+    refused: list[str] = []
     ran: tuple[str | None, Arrays, RecordedPass] | None = None
-    for word, given in layouts(batch.inputs):
+    for word, given in layouts(batch.inputs, channels=frameworks()[side.framework]["channels"]):
         try:
-            other.feed(batch, given)
-            calls = other.forward(given)
+            side.feed(batch, given)
+            prepare()
+            calls = side.forward(given)
         except RunFailedError as error:
-            refused = refused or error
+            told = str(error) if word is None else f"with its axes as {word}, {error}"
+            refused += [] if any(str(error) in one for one in refused) else [told]
             continue
         entered = next(
             (call.entered for call in calls if call.path is not None and call.entered is not None), None
@@ -120,9 +153,9 @@ def forward_in_some_layout(
             return word, given, calls
         ran = ran or (word, given, calls)
     if ran is not None:
-        other.feed(batch, ran[1])
+        side.feed(batch, ran[1])
         return ran
-    raise refused or RunFailedError(f"{other.label}: the program does not run on this batch")
+    raise RunFailedError("; ".join(refused[:_MOST_REFUSED]))
 
 
 def _cast(array: NDArray[Any], precision: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import PairStep, first_parting, reordered, written_over
+from likewise.producer.port.evidence import OUTPUTS, PairStep, first_parting, reordered, written_over
 from likewise.producer.port.hosted import RecordedCall
 from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, RungName
@@ -103,7 +103,7 @@ def together(found: Iterable[PortFinding]) -> list[PortFinding]:
 def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
     reference, other = pairing.reference, pairing.other
     mine, theirs = (pairing.described[side.label]["optimizers"] or {} for side in (reference, other))
-    stepping = all("step" in one["functions"] for one in pairing.described.values())
+    stepping = any("step" in one["functions"] for one in pairing.described.values())
     names = list(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
     found = [
         PortFinding(
@@ -243,12 +243,33 @@ def _of_segments(pairing: Pairing) -> list[Placed]:
         apart = step.segment
         if not step.fed and not _explained(pairing, step):  # judged with its own segment
             apart = step.local
-        if apart > pairing.tolerance and not _follows_another_shape(pairing, number):
+        if apart > pairing.tolerance and not (
+            _follows_another_shape(pairing, number) or _is_fed_as_before(pairing, number)
+        ):
             found.append((2 * number, of_segment(pairing, step.before, apart, step.pair.reference.path)))
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
         last = of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs")
         found.append((2 * len(pairing.forced.steps), last))
     return _alike(found)
+
+
+def _is_fed_as_before(pairing: Pairing, number: int) -> bool:
+    """Return whether a module without calls before it is fed what one before it was fed, which differed.
+
+    As of two convolutions of one tensor, of which the first has told already what that is.
+    """
+    step, before = pairing.forced.steps[number], pairing.forced.steps[:number]
+    if any(call.kind.partition(".")[0] != OUTPUTS for call in (*step.before[0], *step.before[1])):
+        return False
+    call = pairing.call(step.pair)
+    fed = [pairing.call(one.pair) for one in before if one.segment > pairing.tolerance]
+    return call is not None and any(
+        one is not None
+        and one.entered is not None
+        and call.entered is not None
+        and np.array_equal(one.entered, call.entered)
+        for one in fed
+    )
 
 
 def _follows_another_shape(pairing: Pairing, number: int) -> bool:

@@ -49,7 +49,7 @@ def convert(port: Port, file: Path, *, tell: Callable[[str], None]) -> Conversio
         settle(pairing, tell)
         _refuse_unproved(pairing)
         source.load(pairing.start)
-        wanted = source.forward(found.batch.inputs)
+        wanted = source.forward(pairing.batch.inputs)
         pairing.weights = pairing.start
         given = pairing.loaded()
         program = port.programs[1]
@@ -73,7 +73,13 @@ def convert(port: Port, file: Path, *, tell: Callable[[str], None]) -> Conversio
 
 
 def _refuse_unproved(pairing: Pairing) -> None:
-    rows = [row for row in rows_of(pairing) if row.status in ("shape_only", "unused")]
+    sides = (pairing.mapping.alone, pairing.mapping.strangers)
+    constants = {name for several in sides for one in several if one.is_constant for name in one.weight_names}
+    rows = [
+        row
+        for row in rows_of(pairing)
+        if row.status in ("shape_only", "unused") and not constants & set(row.names.values())
+    ]
     if rows:
         named = both([next(iter(row.names.values())) for row in rows[:4]])
         more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""

@@ -174,13 +174,22 @@ def forced_pass(
 
 def _leaving_apart(one: NDArray[Any], two: NDArray[Any]) -> float:
     """Return how far apart two modules' outputs are; a last step is compared with the last of a sequence."""
-    if one.ndim == two.ndim - 1:
-        two = two[:, -1]
-    elif two.ndim == one.ndim - 1:
-        one = one[:, -1]
-    elif one.size == two.size and one.ndim != two.ndim:  # a dense layer, and a convolution of one point
+    if one.size == two.size and one.ndim != two.ndim:  # a dense layer, and a convolution of one point
         two = two.reshape(one.shape)
+    elif one.ndim == two.ndim - 1:
+        two = two[0] if _is_of_every_sample(one, two) else two[:, -1]
+    elif two.ndim == one.ndim - 1:
+        one = one[0] if _is_of_every_sample(two, one) else one[:, -1]
     return relative_difference(one, two)
+
+
+def _is_of_every_sample(one: NDArray[Any], several: NDArray[Any]) -> bool:
+    """Return whether one array has the shape of a sample, and all samples are the same: positions, once
+    looked up for all samples and once for each.
+    """
+    return several.shape[1:] == one.shape and bool(
+        np.array_equal(several, np.broadcast_to(several[:1], several.shape))
+    )
 
 
 def first_parting(

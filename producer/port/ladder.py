@@ -16,6 +16,7 @@ from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, R
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rehearsal import compare_data
 from likewise.producer.port.rows import rows_of
+from likewise.producer.port.settings import CHANGEABLE
 from likewise.producer.port.settling import settle
 from likewise.producer.port.steps import StepUpdates
 from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
@@ -75,6 +76,8 @@ class Ladder:
         self._pairing = pairing
         self.rungs: list[Rung] = []
         self._findings: list[PortFinding] = []
+        self._placed: Sequence[causes.Placed] = ()
+        """What differs in the forward pass, with its places in the order of use."""
         self._updates: Updates | None = None
         self._trained: TrainingPass | None = None
         self.rungs_above: Mapping[RungName, Callable[[], Rung]] = {
@@ -163,6 +166,10 @@ class Ladder:
             for one in self._findings
             if one.rung == "settings" and (one.relative_difference or 0) > pairing.tolerance
         ]
+        self._placed = [
+            *placed,
+            *(one for one in by_settings if one[1].setting not in CHANGEABLE),
+        ]
         self._findings += [one for _, one in placed]
         scale = pairing.forced.forms.scaled
         if scale is not None:
@@ -205,11 +212,16 @@ class Ladder:
 
     @property
     def _by_step(self) -> bool:
-        """Return whether gradients and updates are those of the users' own step()."""
+        """Return whether gradients and updates are those of the users' own step().
+
+        A program without one, beside one that has it, steps by its loss and its optimizer.
+        """
         described = self._pairing.described.values()
-        return all("step" in one["functions"] for one in described) and not all(
-            {"loss", "optimizer"} <= set(one["functions"]) and not one["several"] for one in described
-        )
+        stepping = ["step" in one["functions"] for one in described]
+        plain = [{"loss", "optimizer"} <= set(one["functions"]) and not one["several"] for one in described]
+        if not all(a or b for a, b in zip(stepping, plain, strict=True)):
+            return False
+        return any(stepping) and not (all(stepping) and all(plain))
 
     def _loss(self) -> Rung:
         self._need("loss")
@@ -237,7 +249,7 @@ class Ladder:
 
     def _gradients(self) -> Rung:
         if self._by_step:
-            return self._of_step(self._steps().gradients)
+            return self._of_step(lambda: self._steps().gradients(self._findings))
         self._need("loss")
         pairing, forms = self._pairing, self._pairing.forced.forms
         if not np.isfinite(pairing.forced.outputs):
@@ -253,7 +265,8 @@ class Ladder:
         found = causes.of_frozen(pairing)
         # On the way back, the last module comes first.
         name = next((name for name in reversed(parted) if parted[name] > pairing.tolerance), None)
-        if name is not None:
+        lower = None if name is None else self._behind(name)
+        if name is not None and lower is None:
             found.append(
                 PortFinding(
                     rung="gradients",
@@ -265,16 +278,25 @@ class Ladder:
                 )
             )
         self._findings += found
-        if not found:
+        first = next(iter(found), lower)
+        if first is None:
             text = f"the gradients of {count(len(parted), 'weight')} are the same"
             return Rung(name="gradients", status="holds", relative_difference=worst, text=text)
+        text = first.text
+        if first is lower:
+            text = f"the gradient of {name} is {gap(parted[name or ''])} apart, since what follows it differs"
         return Rung(
             name="gradients",
             status="fails",
             relative_difference=finite(worst),
-            first_cause=found[0],
-            text=found[0].text,
+            first_cause=first,
+            text=text,
         )
+
+    def _behind(self, name: str) -> PortFinding | None:
+        """Return what differs in the forward pass behind a weight's module, so that its gradient does."""
+        place = causes.place_of(self._pairing, name.rpartition(".")[0])
+        return next((one for there, one in self._placed if there > place), None)
 
     def _gradients_apart(self, mine: Arrays, theirs: Arrays) -> dict[str, float]:
         """Return how far apart the gradients are, but for modules that give something else already."""

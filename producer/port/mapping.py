@@ -74,6 +74,11 @@ class Seen:
         return [self.own_name(slot) for slot in self.slots]
 
     @property
+    def is_constant(self) -> bool:
+        """Return whether it is numbers of the user's own that nothing trains, such as a table of sines."""
+        return self.kind == OWN and not any(slot["trainable"] for slot in self.slots.values())
+
+    @property
     def size(self) -> int:
         """Return how many numbers its weights have."""
         return sum(int(np.prod(slot["shape"], dtype=np.int64)) for slot in self.slots.values())
@@ -156,7 +161,10 @@ class WeightMapping:
     def share(self) -> float:
         """Return the share of the weights of the side with more of them that have a counterpart."""
         paired = sum(pair.reference.size for pair in self.pairs)
-        most = paired + max(sum(one.size for one in self.alone), sum(one.size for one in self.strangers))
+        most = paired + max(
+            sum(one.size for one in several if not one.is_constant)
+            for several in (self.alone, self.strangers)
+        )
         return paired / most if most else 1.0
 
     def with_order(self, path: str, order: NDArray[np.int64]) -> WeightMapping:

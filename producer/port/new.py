@@ -12,7 +12,9 @@ from likewise.producer.port.frameworks import frameworks
 from likewise.shared.errors import UsageError
 
 _TEMPLATES = {"loss": "outputs, targets", "optimizer": "model"}
-"""What a side's file may define beside its model, with its arguments."""
+"""What a side's file should define beside its model, with its arguments."""
+_TAKEN = ("loss", "optimizer", "step", "data", "evaluate", "inputs")
+"""What is taken over from the program, where it has it (see `worker.port.userfile`)."""
 
 
 def write_port(port: Port, folder: Path, *, force: bool) -> list[Path]:
@@ -51,8 +53,8 @@ def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
 def _side(program: Program, folder: Path) -> str:
     spelled = frameworks()[program.framework]
     there = _defined(program.file)
-    names = [f"{program.maker or 'model'} as make", *(name for name in _TEMPLATES if name in there)]
-    missing = [name for name in _TEMPLATES if name not in there]
+    names = [f"{program.maker or 'model'} as make", *(name for name in _TAKEN if name in there)]
+    missing = [name for name in _TEMPLATES if name not in there and "step" not in there]
     parts = [f'"""The {program.label} side of the port: Likewise calls these functions."""\n']
     away = os.path.relpath(program.file.parent, folder)
     if away != ".":
@@ -71,5 +73,13 @@ def _side(program: Program, folder: Path) -> str:
 
 
 def _defined(file: Path) -> set[str]:
-    """Return the functions that a file defines at its top."""
-    return {one.name for one in ast.parse(file.read_bytes()).body if isinstance(one, ast.FunctionDef)}
+    """Return the names that a file defines, assigns or imports at its top."""
+    found: set[str] = set()
+    for one in ast.parse(file.read_bytes()).body:
+        if isinstance(one, ast.FunctionDef | ast.ClassDef):
+            found.add(one.name)
+        elif isinstance(one, ast.Assign):
+            found |= {target.id for target in one.targets if isinstance(target, ast.Name)}
+        elif isinstance(one, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in one.names}
+    return found

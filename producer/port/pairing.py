@@ -89,13 +89,13 @@ class Pairing:
             assumed = side.name_inputs(list(batch.inputs))
             self.notes += [] if assumed is None else [assumed]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
-        reference.feed(batch, batch.inputs)
         self.beforehand = start or PortStart()
-        self.start = reference.weights()
+        self.start: Arrays
         """The reference's own weights, by name."""
-        self.weights = self.start if any(self.beforehand.checkpoints) else _shaken(self.start)
-        reference.load({name: one for name, one in self.weights.items() if one.ndim == 1})  # the shaken ones
-        self.calls = reference.forward(batch.inputs)
+        word, inputs, self.calls = forward_in_some_layout(reference, batch, prepare=self._begin)
+        if word is not None:
+            self.note(f"{reference.label} was fed the batch with its axes as {word}")
+            self.batch = batch = replace(batch, inputs=inputs)
         entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
         word, self.inputs, calls = forward_in_some_layout(other, batch, entered)
         if word is not None:
@@ -105,7 +105,14 @@ class Pairing:
         self.described = {side.label: side.describe() for side in (reference, other)}
         for label, described in self.described.items():
             if asked := described.get("asked"):
-                self.note(f"{label} sets {both(asked)} for all its layers; here it ran in {precision}")
+                self.note(f"{label} asks for {both(asked)}; here it ran in {precision}")
+            if compiled := described.get("compiled"):
+                self.note(f"{label} was given the {both(compiled)} that its model is compiled with")
+            if described.get("penalized"):
+                self.note(
+                    f"{label} has regularizers, which add λ·Σw² to its loss: they were taken as the coupled "
+                    "weight decay of 2λ that they are, and the losses are those without them"
+                )
         self.seen = {
             label: {one["path"]: Seen.of(one) for one in described["modules"]}
             for label, described in self.described.items()
@@ -123,6 +130,12 @@ class Pairing:
         self.fixed = {one.path for one, _ in by_hand}
         """The reference's modules that the user has paired, which keep their counterparts."""
         self.mapping = align(self._in_order(reference, self.calls), self._in_order(other, calls), by_hand)
+
+    def _begin(self) -> None:
+        """Take the reference's weights, once it is built, and shake them where no checkpoint says them."""
+        self.start = self.reference.weights()
+        self.weights = self.start if any(self.beforehand.checkpoints) else _shaken(self.start)
+        self.reference.load({name: one for name, one in self.weights.items() if one.ndim == 1})
 
     def finish(self, tell: Callable[[str], None]) -> None:
         """Pair the random draws, take a checkpoint of the other program, and list the settings that differ,

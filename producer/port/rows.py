@@ -36,7 +36,9 @@ def rows_of(pairing: Pairing) -> tuple[WeightRow, ...]:
                 shapes={side.label: tuple(slot["shape"])},
                 transform="",
                 status="unused",
-                why="no module of the other program fits",
+                why="a constant, which nothing trains"
+                if one.is_constant
+                else "no module of the other program fits",
             )
             for one in several
             for name, slot in one.slots.items()

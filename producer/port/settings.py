@@ -23,6 +23,11 @@ CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """Settings that a host can change on a live module, so that their effect is seen."""
 STEPS_OF_SCHEDULE = 5
 """A schedule is told by so many learning rates (see `worker.port.contract`)."""
+_NUMBERS_TO = 1e-9
+"""Numbers that are as near are the same."""
+_RATES = ("learning_rate", "schedule")
+_RATES_TO = 1e-6
+"""Learning rates that are as near are the same: Keras computes them in float32."""
 _NOTHING = (None, 0, 0.0, False, "none")
 _PADDINGS_BY_SHAPE = ("same", "causal")
 """Paddings whose zeros follow from the shape of the input and the kernel's."""
@@ -78,9 +83,10 @@ def optimizer_differences(
             given["type"] = "adam"
         if given["type"] == "adamw":
             given["type"] = "adam"
+    grouped = {setting for given in (one, two) for setting in given.get("of_weights") or ()}
     for given in (one, two):
-        given.pop("of_weights", None)
-        given.pop("line", None)
+        for name in ("of_weights", "line", *grouped):  # what is of weights is compared weight by weight
+            given.pop(name, None)
     if "schedule" in one or "schedule" in two:
         for given in (one, two):
             given.setdefault("schedule", [given["learning_rate"]] * STEPS_OF_SCHEDULE)
@@ -88,15 +94,10 @@ def optimizer_differences(
     names = [name for name in one if name in two and name != "type"] if own_rule else [*one, *two]
     for name in dict.fromkeys(names):
         first, second = one.get(name), two.get(name)
-        if name not in one or name not in two:
-            present = first if name in one else second
-            if present in _NOTHING:
-                continue
-        if (first in _NOTHING and second in _NOTHING) or (
-            own_rule and (first in _NOTHING or second in _NOTHING)
-        ):
+        nothing = [given in _NOTHING for given in (first, second)]
+        if all(nothing) or (own_rule and any(nothing)):
             continue
-        if not _same(first, second):
+        if not _same(first, second, to=_RATES_TO if name in _RATES else _NUMBERS_TO):
             found.append(Difference(name, first, second))
     return found
 
@@ -117,7 +118,8 @@ def of_weights(
         whole = [float(one.get(setting) or 0.0) for one in settings]
         mine, theirs = groups[0].get(setting, {}), to_reference(groups[1].get(setting, {}))
         values = [(name, mine.get(name, whole[0]), theirs.get(name, whole[1])) for name in weights]
-        differing = [one for one in values if not _same(one[1], one[2])]
+        to = _RATES_TO if setting in _RATES else _NUMBERS_TO
+        differing = [one for one in values if not _same(one[1], one[2], to=to)]
         if differing:
             found[setting] = differing
     return found
@@ -158,7 +160,17 @@ def optimizer_edit(framework: str, name: str, value: Any) -> str:
     """Return what to write in the optimizer's call."""
     if name == "type":
         return f"use {value} as the optimizer"
-    word = frameworks()[framework]["optimizer_words"].get(name, name)
+    if name == "schedule":
+        return f"let its learning rates be {', '.join(f'{one:.6g}' for one in value)} in the first updates"
+    spelled = frameworks()[framework]
+    word = spelled["optimizer_words"].get(name, name)
+    if name == "decay":
+        edit_: str = spelled["decay"][value or "none"]
+        return edit_
+    if name in spelled["by_step"]:
+        return spelled["by_step"][name].format(value=_code(value)) if value else f"do not clip by {name}"
+    if value is None:
+        return f"leave {word} out of the optimizer's call"
     return f"write {word}={_code(value)} in the optimizer's call"
 
 
@@ -207,11 +219,11 @@ def _is_nothing(value: Any) -> bool:
     return value is None or bool(_spread(value) in (0, [0, 0]))
 
 
-def _same(one: Any, two: Any) -> bool:
+def _same(one: Any, two: Any, *, to: float = _NUMBERS_TO) -> bool:
     if isinstance(one, bool) or isinstance(two, bool):
         return bool(one == two)
     if isinstance(one, int | float) and isinstance(two, int | float):
-        return math.isclose(one, two, rel_tol=1e-9, abs_tol=1e-15)
+        return math.isclose(one, two, rel_tol=to, abs_tol=1e-15)
     if isinstance(one, list | tuple) and isinstance(two, list | tuple):
-        return len(one) == len(two) and all(map(_same, one, two))
+        return len(one) == len(two) and all(_same(*both, to=to) for both in zip(one, two, strict=True))
     return bool(one == two)

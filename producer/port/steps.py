@@ -13,7 +13,7 @@ from likewise.producer.port.causes import finite
 from likewise.producer.port.hosted import Arrays, FreeTraining, relative_difference
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
-from likewise.producer.port.updates import Updates, losses_apart
+from likewise.producer.port.updates import Updates, losses_apart, names_of_losses, under_names
 
 _LEAST_GRADIENT = 1e-6
 """Gradients are compared by their own size, or by this part of the largest where they are smaller."""
@@ -29,9 +29,23 @@ class StepUpdates(Updates):
         super().__init__(
             pairing, {name: one for applied in self._mine.applied for name, one in applied.items()}
         )
+        self._note_names()
 
-    def gradients(self) -> tuple[Rung, list[PortFinding]]:
-        """Compare the gradients that reach the optimizers in the first step, update by update."""
+    def _note_names(self) -> None:
+        """Note which of several losses were taken for each other, where they have other names."""
+        own = names_of_losses(self._mine.losses, self._theirs.losses) or {}
+        told = [f"{theirs} for {name}" for name, theirs in own.items() if theirs != name]
+        if len(own) > 1 and told:
+            self._pairing.note(
+                f"{self._pairing.other.label} has other names for the losses of its step(): by their values "
+                f"{both(told)} was taken"
+            )
+
+    def gradients(self, findings: Sequence[PortFinding] = ()) -> tuple[Rung, list[PortFinding]]:
+        """Compare the gradients that reach the optimizers in the first step, update by update.
+
+        Where `findings` say that the forward pass differs, so do they: that is no cause of its own.
+        """
         pairing, (mine, theirs) = self._pairing, (self._mine, self._theirs)
         if not mine.applied or not theirs.applied:
             text = "no framework's optimizer stepped in step(), so that its gradients were not seen"
@@ -52,6 +66,9 @@ class StepUpdates(Updates):
             self._mine, self._theirs = _one_step(pairing, common=True)
             parted = self._parted()
             self._mine, self._theirs = mine, theirs
+        cause = next((one for one in findings if one.rung == "forward"), None)
+        if parted is not None and cause is not None:
+            return _failed(parted).model_copy(update={"first_cause": cause}), []
         if parted is not None:
             return _failed(parted), [parted]
         weights = sum(len(one) for one in mine.applied)
@@ -99,10 +116,17 @@ class StepUpdates(Updates):
         )
         if worst is None:
             return None
-        factors = {_factor(mine[name], theirs[name]) for name in mine if name in theirs}
+        largest = max((float(np.max(np.abs(one), initial=0.0)) for one in mine.values()), default=0.0)
+        told = [
+            one for one in mine if one in theirs and np.max(np.abs(mine[one])) > _LEAST_GRADIENT * largest
+        ]
+        factors = {_factor(mine[name], theirs[name]) for name in told}
         why = ""
         if len(factors) == 1 and (factor := next(iter(factors))) is not None:
-            why = f": all are {factor:.6g} times as large, as where one side sums or accumulates otherwise"
+            why = (
+                f": all are {factor:.6g} times as large, as where one side sums, accumulates or "
+                "clips otherwise"
+            )
         return PortFinding(
             rung="gradients",
             path=worst,
@@ -162,16 +186,12 @@ class StepUpdates(Updates):
         """Return that a step's losses differ, or have other names."""
         pairing = self._pairing
         labels = pairing.reference.label, pairing.other.label
-        if set(mine.losses) != set(theirs.losses) and len(mine.losses) != 1:
+        other = under_names(mine.losses, theirs.losses)
+        if set(mine.losses) != set(other):
             returned = [both(list(one.losses)) for one in (mine, theirs)]
             text = f"a step returns {returned[0]} in {labels[0]} and {returned[1]} in {labels[1]}"
             finding = PortFinding(rung="update", path="step", lines=pairing.lines_of("step"), text=text)
         else:
-            other = (
-                dict(zip(mine.losses, theirs.losses.values(), strict=True))
-                if len(mine.losses) == 1
-                else theirs.losses
-            )
             name = next(
                 name
                 for name in mine.losses
@@ -207,7 +227,8 @@ class StepUpdates(Updates):
             way = float(np.max(np.abs(one - pairing.weights[name]), initial=0.0))
             apart = float(np.max(np.abs(one - back[name]), initial=0.0))
             found[name] = apart / way if way else apart
-        return found
+        idle = self._idle(found)
+        return {name: apart for name, apart in found.items() if name not in idle}
 
 
 def _one_step(pairing: Pairing, *, common: bool = False) -> tuple[FreeTraining, FreeTraining]:

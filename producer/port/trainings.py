@@ -10,13 +10,14 @@ as the frameworks' constants are rounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both, count, gap, number
+from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.evidence import outputs_of
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened
@@ -26,7 +27,7 @@ from likewise.producer.port.models import PortTraining, SeedGap, SideTraining
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rows import rows_of
 from likewise.producer.port.settling import settle
-from likewise.producer.port.updates import losses_apart
+from likewise.producer.port.updates import losses_apart, under_names
 from likewise.producer.verdict.equivalence import Sample, equivalence, verdict_over
 from likewise.producer.verdict.models import Equivalence, Verdict
 from likewise.shared.errors import UsageError
@@ -110,7 +111,7 @@ class _Trainer:
             if seed is not None:
                 batch = self._found.batch
                 reference.name_inputs(list(batch.inputs))
-                reference.feed(batch, batch.inputs)
+                forward_in_some_layout(reference, batch)  # which builds it
                 self._starts[seed] = reference.weights()
 
     def _named(self, start: Arrays) -> Arrays:
@@ -140,7 +141,8 @@ class _Trainer:
 
     def _both(self, seed: int) -> tuple[_Trained, _Trained]:
         start = self._start(seed)
-        return self._one(start, seed, reference=True), self._one(start, seed, reference=False)
+        mine, theirs = self._one(start, seed, reference=True), self._one(start, seed, reference=False)
+        return mine, replace(theirs, losses=under_names(mine.losses, theirs.losses))
 
     def _start(self, seed: int) -> Arrays:
         return self._starts.get(seed, self._pairing.start)

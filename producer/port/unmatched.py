@@ -33,9 +33,16 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
                 found.append(_lonely(pairing, side, pair, seen, names))
     found = [*together(found), *_of_unused(pairing)]
     for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
+        constants = [name for one in several if one.is_constant for name in one.weight_names]
+        if constants:
+            pairing.note(
+                f"{both(constants)} of {side.label} is a constant without a counterpart, which nothing "
+                "trains: whether the other program has the same numbers shows in what comes out"
+            )
         types: dict[str, list[Seen]] = {}
         for one in several:
-            types.setdefault(one.type, []).append(one)
+            if not one.is_constant:
+                types.setdefault(one.type, []).append(one)
         found += [_strangers(pairing, side, first, others) for first, *others in types.values()]
     return found
 

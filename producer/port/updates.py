@@ -9,6 +9,7 @@ rule is told as a note.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _NO_GRADIENT = 1e-10
 """A gradient so much smaller than the largest is rounding."""
 _GROWTH = 100
 """How much larger than a tensor's rounding that of a weight's way may be, after some updates."""
+_MOST_NAMES = 5
+"""Losses with other names are paired by their values where there are no more than these."""
 UNBIASED = (
     "PyTorch's batch norm moves its variance by the unbiased estimate (n − 1 in the denominator), Keras's by "
     "the biased one: by design, and small where a batch is large"
@@ -115,6 +118,7 @@ class Updates:
         if _worst(parted) > self._limit and pairing.frameworks_differ and not self._common:
             followed = self._trained_apart(common=True, drops=drops)
             if _worst(followed) <= self._limit:
+                self._common = True
                 self._note_rules(_worst(parted))
                 parted = followed
         pairing.as_reference()
@@ -269,11 +273,9 @@ class Updates:
             one.kind == "embedding" for one in modules
         ):
             pairing.note(
-                "Keras's optimizers square the gradient of each occurrence of a word by itself, "
-                "PyTorch's that of the "
-                "whole row: where a word occurs twice in a batch the embeddings part; the updates "
-                "were compared with "
-                "whole rows on both sides"
+                "Keras's optimizers square the gradient of each occurrence of a word by itself, and clip by "
+                "the norm of all of them, PyTorch's those of the whole row: where a word occurs twice in a "
+                "batch the embeddings part; the updates were compared with whole rows on both sides"
             )
         if kinds <= {"adam", "adamw"}:
             pairing.note(
@@ -299,15 +301,43 @@ class Updates:
 
 
 def losses_apart(mine: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> float:
-    """Return how far apart named losses are, step by step; lone ones need not have the same name."""
-    if len(mine) == len(theirs) == 1:
-        theirs = {next(iter(mine)): next(iter(theirs.values()))}
+    """Return how far apart named losses are, step by step; infinitely where they are not as many."""
+    theirs = under_names(mine, theirs)
     if set(mine) != set(theirs):
         return float("inf")
     return max(
         (relative_difference(np.array(one), np.array(theirs[name])) for name, one in mine.items()),
         default=0.0,
     )
+
+
+def under_names(
+    mine: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]
+) -> Mapping[str, Sequence[float]]:
+    """Return the other program's losses by the reference's names; as they are where they are not as many."""
+    own = names_of_losses(mine, theirs)
+    return theirs if own is None else {name: theirs[own[name]] for name in mine}
+
+
+def names_of_losses(
+    mine: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]
+) -> dict[str, str] | None:
+    """Return what the other program calls each loss: the same, or that which is nearest in the first step.
+
+    None where they are not as many.
+    """
+    alone = [name for name in mine if name not in theirs]
+    others = [name for name in theirs if name not in mine]
+    if len(alone) != len(others) or len(alone) > _MOST_NAMES:
+        return None
+    found = min(
+        permutations(others),
+        key=lambda order: sum(
+            relative_difference(np.array(mine[one][:1]), np.array(theirs[two][:1]))
+            for one, two in zip(alone, order, strict=True)
+        ),
+    )
+    return {name: name for name in mine} | dict(zip(alone, found, strict=True))
 
 
 def _size(array: NDArray[Any]) -> float:

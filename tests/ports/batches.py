@@ -28,6 +28,13 @@ def _transformer(draw: Draws) -> Batch:
     return Batch({"token_ids": tokens, "padding_mask": there}, draw.below(3, 5))
 
 
+def _encoder(draw: Draws) -> Batch:
+    there = (np.arange(10) < np.array([10, 6, 10, 4])[:, None]).astype(np.int64)
+    ids = (1 + draw.below(99, 4, 10)) * there
+    inputs = {"input_ids": ids, "attention_mask": there, "token_type_ids": (np.arange(10) > 5) * there}
+    return Batch(inputs, draw.below(3, 4))
+
+
 def _masked(draw: Draws) -> Batch:
     words = 1 + draw.below(14, 5, 6)
     lengths = np.array([6, 4, 3, 5, 2])
@@ -79,6 +86,10 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "inception": lambda draw: Batch({"x": draw.normal(4, 6, 6, 16)}, draw.below(3, 4)),
     "preact": lambda draw: Batch({"x": draw.normal(4, 6, 6, 2)}, draw.below(3, 4)),
     "policy": _policy,
+    "encoder": _encoder,
+    "tutorial": lambda draw: Batch({"x": 1 + draw.below(39, 4, 11)}, draw.below(40, 4, 11)),
+    "dcgan": lambda draw: Batch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
+    "mobile": lambda draw: Batch({"x": draw.below(256, 6, 16, 16, 3)}, draw.below(6, 6)),
 }
 
 

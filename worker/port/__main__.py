@@ -164,7 +164,8 @@ class _Host:
         return {}, {}
 
     def _data(self, question: dict[str, Any], _: Arrays) -> Answer:
-        arrays, told = first_samples(self.program.data(question["split"], seed=question["seed"]))
+        with self.program.as_trained():
+            arrays, told = first_samples(self.program.data(question["split"], seed=question["seed"]))
         return told, arrays
 
     def _evaluate(self, question: dict[str, Any], _: Arrays) -> Answer:

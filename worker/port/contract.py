@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -212,7 +213,7 @@ class ImportedProgram(ABC):
 
     @abstractmethod
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """Replace the weights that are given."""
+        """Replace the weights that are given. Raises ProgramError for a name that no weight has."""
 
     @abstractmethod
     def restore(self, file: Path) -> None:
@@ -282,6 +283,10 @@ class ImportedProgram(ABC):
         finally:
             self._targets, self._more = whole
 
+    def as_trained(self) -> AbstractContextManager[None]:
+        """Let the program make the floats that it asks for while this is entered, as when it loads data."""
+        return nullcontext()
+
     @abstractmethod
     def data(self, split: str, *, seed: int) -> Any:
         """Return what the user's data(split) does, with every generator begun at the seed."""
@@ -320,6 +325,15 @@ def named(given: Any, kind: type[T]) -> dict[str, T]:
     return {str(name): one for name, one in members if isinstance(one, kind)}
 
 
+def refuse_unknown(weights: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """Raise ProgramError where a weight is to be replaced that the program does not have."""
+    unknown = [name for name in weights if name not in there]
+    if unknown:
+        several = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        listed = ", ".join(list(there)[:5])
+        raise ProgramError(f"the program has no weight {unknown[0]}{several}; its first ones are {listed}")
+
+
 def as_returned(outputs: Mapping[str, T]) -> T | list[T] | dict[str, T]:
     """Return outputs as the model gave them: one alone, several in order, or by name."""
     if len(outputs) == 1:
@@ -329,9 +343,9 @@ def as_returned(outputs: Mapping[str, T]) -> T | list[T] | dict[str, T]:
     return dict(outputs)
 
 
-def positional(function: Callable[..., Any]) -> list[str] | None:
-    """Return the names of a function's arguments; None where it takes any, or one alone."""
-    taken = list(inspect.signature(function).parameters.values())
+def positional(function: Callable[..., Any], *, without: Sequence[str] = ()) -> list[str] | None:
+    """Return the names of a function's arguments, without some; None where it takes any, or one alone."""
+    taken = [one for name, one in inspect.signature(function).parameters.items() if name not in without]
     if len(taken) < 2 or any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in taken[:1]):
         return None
     return [one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]

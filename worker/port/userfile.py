@@ -50,7 +50,7 @@ class UserFile:
 
     @property
     def lines(self) -> dict[str, str]:
-        """Return where the file defines or assigns each of its functions, as `file.py:12`."""
+        """Return where each of its functions is defined or assigned, as `file.py:12`."""
         found = {}
         for statement in ast.parse(self.file.read_text()).body:
             names = [getattr(statement, "name", None)]
@@ -59,12 +59,20 @@ class UserFile:
             for name in names:
                 if name in self._functions:
                     found[name] = f"{self.file.name}:{statement.lineno}"
+        for name, function in self._functions.items():  # imported from a file of the program's
+            code = getattr(function, "__code__", None)
+            if name not in found and code is not None and is_users(code.co_filename):
+                found[name] = f"{Path(code.co_filename).name}:{code.co_firstlineno}"
         return found
 
     @property
     def functions(self) -> list[str]:
         """Return which of `FUNCTIONS` there are."""
         return list(self._functions)
+
+    def offer(self, name: str, function: Callable[..., Any]) -> bool:
+        """Take a function for one that the file does not define; return whether it does not."""
+        return self._functions.setdefault(name, function) is function
 
     def _names_of_inputs(self, given: Any) -> dict[str, str]:
         if given is None or callable(given):

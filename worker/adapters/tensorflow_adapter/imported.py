@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,19 @@ from numpy.typing import NDArray
 from likewise.worker.adapters.tensorflow_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
-from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, models_of
+from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, compiled_with, models_of
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
-from likewise.worker.adapters.tensorflow_adapter.imported_precision import keep_precision
+from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
-from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, of_weights, settings_of
+from likewise.worker.adapters.tensorflow_adapter.imported_updates import (
+    Steps,
+    of_weights,
+    penalized,
+    penalty_of,
+    settings_of,
+    with_penalties,
+)
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     OUTPUTS,
@@ -37,6 +44,7 @@ from likewise.worker.port.contract import (
     as_returned,
     named,
     positional,
+    refuse_unknown,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
@@ -47,6 +55,7 @@ def open_program(file: Path, maker: str | None, *, precision: str, seed: int) ->
     hide_packages("keras", "tensorflow", "tf_keras")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
     split_groups()
+    keras.backend.clear_session()  # so that a model made anew has the names of the one before
     asked = keep_precision(precision)  # before the user's code makes a layer
     keras.utils.set_random_seed(seed)
     return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
@@ -66,6 +75,7 @@ class KerasProgram(ImportedProgram):
         with noting_lines(keras.layers.Layer, self.lines):
             self._given = file.call("model")
         self._models = models_of(self._given)
+        self._compiled = [name for name, one in compiled_with(self._given).items() if file.offer(name, one)]
         self.known: dict[str, Known] = {}
         self.paths: dict[int, str] = {}
         self._layers: dict[str, Any] = {}
@@ -107,6 +117,9 @@ class KerasProgram(ImportedProgram):
             "optimizers": self._optimizers(),
             "several": not isinstance(self._given, keras.Model),
             "functions": self.functions,
+            "compiled": self._compiled,
+            "penalized": "step" not in self.functions
+            and bool(penalized(self._variables_of("trainable_variables"))),
             "asked": sorted({one for one in self._asked if one != self._dtype}),
         }
 
@@ -129,10 +142,13 @@ class KerasProgram(ImportedProgram):
         lines: dict[int, str | None] = {}
         with noting_lines(keras.optimizers.Optimizer, lines):
             made = self._new_optimizer()
-        return {
+        found = {
             name: {**settings_of(one), "line": lines.get(id(one)), "of_weights": of_weights(one, variables)}
             for name, one in named(made, keras.optimizers.Optimizer).items()
         }
+        if "step" in self._file.functions:  # which adds penalties itself, or does not
+            return found
+        return {name: with_penalties(one, variables) for name, one in found.items()}
 
     def _new_optimizer(self) -> Any:
         """Return what optimizer(model) does: an optimizer, or whatever step() takes."""
@@ -152,7 +168,7 @@ class KerasProgram(ImportedProgram):
         if not isinstance(self._given, keras.Model):
             return None
         named = [one.name for one in getattr(self._given, "inputs", None) or ()]
-        return named or positional(self._given.call)
+        return named or positional(self._given.call, without=("training",))
 
     def input_spec(self) -> dict[str, Any] | None:
         shape = getattr(self._given, "input_shape", None)
@@ -175,9 +191,10 @@ class KerasProgram(ImportedProgram):
         return {name: held.read() for name, held in self._held()}
 
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        for name, held in self._held():
-            if name in weights:
-                held.write(weights[name])
+        held = dict(self._held())
+        refuse_unknown(weights, held)
+        for name, one in weights.items():
+            held[name].write(one)
 
     def restore(self, file: Path) -> None:
         self._file.guarded(f"reading {file.name}", restore, self._given, file)
@@ -228,7 +245,8 @@ class KerasProgram(ImportedProgram):
     ) -> tuple[Forward, dict[str, Any]]:
         recorder = Recorder(self, force, randomness)
         resting = Steps(self._by_name, rests=True).watching()
-        with drawing_from(randomness), resting, patched(recorder.wrapped), recorder.watching_functions():
+        drawing = drawing_from(randomness, training=training)
+        with drawing, resting, patched(recorder.wrapped), recorder.watching_functions():
             outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
 
@@ -323,11 +341,14 @@ class KerasProgram(ImportedProgram):
                 held.into(whole, gradients[name])
         with self._kept():
             optimizer = self._new_optimizer()
+            variables = self._variables_of("trainable_variables")
             for factor in factors:
+                own = self._slopes_of_penalties()
                 pairs = [
                     (factor * self._tensor(by_variable.get(id(one), np.zeros(one.shape))), one)
-                    for one in self._variables_of("trainable_variables")
+                    for one in variables
                 ]
+                pairs = [(slope + own.get(id(one), 0.0), one) for slope, one in pairs]
                 self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
             return self.weights()
 
@@ -348,8 +369,21 @@ class KerasProgram(ImportedProgram):
             trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
         return trained
 
+    def _slopes_of_penalties(self) -> dict[int, Any]:
+        """Return the gradients of the layers' regularizers, by the ids of the variables."""
+        variables = penalized(self._variables_of("trainable_variables"))
+        if not variables:
+            return {}
+        with tf.GradientTape() as tape:
+            total = penalty_of(variables)
+        found = zip(variables, tape.gradient(total, variables), strict=True)
+        return {id(one): slope for one, slope in found if slope is not None}
+
     def _plain_step(self, optimizer: Any, inputs: Arrays, targets: NDArray[Any] | None) -> Any:
-        """Take a step by the loss alone, with what the layers add to it; return the loss."""
+        """Take a step by the loss alone, with what the layers add to it.
+
+        Return the loss without the penalties of weights, which another program has as an optimizer's decay.
+        """
         with tf.GradientTape() as tape:
             loss = self._loss(self._outputs(inputs, training=True), targets)
             added = [one for model in self._models.values() for one in model.losses]
@@ -357,8 +391,13 @@ class KerasProgram(ImportedProgram):
                 loss += tf.add_n(added)
         variables = self._variables_of("trainable_variables")
         pairs = list(zip(tape.gradient(loss, variables), variables, strict=True))
+        penalties = penalized(variables)
+        told = loss - penalty_of(penalties) if penalties else loss
         self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
-        return loss
+        return told
+
+    def as_trained(self) -> AbstractContextManager[None]:
+        return as_trained()
 
     def data(self, split: str, *, seed: int) -> Any:
         keras.utils.set_random_seed(seed)

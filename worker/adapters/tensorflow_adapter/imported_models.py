@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, keras
 from likewise.worker.port.contract import ProgramError
 
 
@@ -30,3 +30,16 @@ def by_name(result: Any) -> dict[str, Any]:
     if hasattr(result, "dtype"):
         return {"": result}
     raise ProgramError(f"the model returned a {type(result).__name__}; it must return tensors")
+
+
+def compiled_with(model: Any) -> dict[str, Callable[..., Any]]:
+    """Return the `loss` and the `optimizer` that a model is compiled with, as a side's file defines them."""
+    found: dict[str, Callable[..., Any]] = {}
+    if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
+        return found
+    optimizer = model.optimizer
+    found["optimizer"] = lambda _: type(optimizer).from_config(optimizer.get_config())
+    of_outputs = getattr(model, "compiled_loss" if IS_2 else "_compile_loss", None)
+    if of_outputs is not None:
+        found["loss"] = lambda outputs, targets: of_outputs(targets, outputs)
+    return found

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import tensorflow  # noqa: F401 -- its keras has names of the same functions
+import tensorflow as tf  # its keras has names of the same functions
 
-from likewise.worker.adapters.tensorflow_adapter.imported_keras import SETTERS, keras
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import OPS, SETTERS, keras
+from likewise.worker.port.userfile import is_users
 
 _asked: list[str] = []
+_MAKERS = (
+    "cast",
+    "constant",
+    "convert_to_tensor",
+    "zeros",
+    "ones",
+    "fill",
+    "eye",
+    "range",
+    "linspace",
+    "one_hot",
+)
+"""Functions of TensorFlow that make a tensor of the float that they are told, or of float32."""
+_MADE_BY: dict[tuple[Any, str], Callable[..., Any]] = {
+    **{(tf, name): getattr(tf, name) for name in _MAKERS},
+    **({} if OPS is None else {(OPS, "cast"): OPS.cast}),
+}
+"""The functions themselves, by where they are found."""
+_NARROW = (tf.float32, tf.float16, tf.bfloat16)
 
 
 def keep_precision(precision: str) -> list[str]:
@@ -20,6 +42,8 @@ def keep_precision(precision: str) -> list[str]:
     for setter in SETTERS:
         setter(precision)
         _replace(setter)
+    for (owner, name), function in _MADE_BY.items():
+        setattr(owner, name, _widened(function) if precision == "float64" else function)
     _asked.clear()
     return _asked
 
@@ -36,3 +60,36 @@ def _replace(setter: Any) -> None:
         for own, value in list(vars(module).items()):
             if value is setter:
                 setattr(module, own, _note)
+
+
+@contextmanager
+def as_trained() -> Iterator[None]:
+    """Let the program make the floats that it asks for while this is entered, as when it loads data."""
+    _resting.append(True)
+    try:
+        yield
+    finally:
+        _resting.clear()
+
+
+_resting: list[bool] = []
+
+
+def _widened(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that gives the program float64 where it asks for a narrower float, or for none.
+
+    What a program casts to float32 is of its layers' precision, which is another one here; TensorFlow
+    refuses to mix both. What the framework itself calls is left alone.
+    """
+    of_users: dict[str, bool] = {}
+
+    def made(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        file = sys._getframe(1).f_code.co_filename
+        if file not in of_users:
+            of_users[file] = is_users(file)
+        if _resting or not of_users[file] or getattr(result, "dtype", None) not in _NARROW:
+            return result
+        return _MADE_BY[tf, "cast"](result, tf.float64)
+
+    return made

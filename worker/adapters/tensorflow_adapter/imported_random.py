@@ -23,8 +23,11 @@ _SELU = -1.7580993408473766
 
 
 @contextmanager
-def drawing_from(randomness: Randomness) -> Iterator[None]:
-    """While it is entered, the program's random numbers are those of a `Randomness`."""
+def drawing_from(randomness: Randomness, *, training: bool = True) -> Iterator[None]:
+    """While it is entered, the program's random numbers are those of a `Randomness`.
+
+    A recurrent layer of Keras 3 draws its masks in evaluation, too, and leaves them alone: it does not here.
+    """
     of_keras = {
         "dropout": _dropout(randomness),
         f"{_BEGIN}uniform": _uniform(randomness, "uniform"),
@@ -36,6 +39,7 @@ def drawing_from(randomness: Randomness) -> Iterator[None]:
         (tf.nn, "dropout"): _dropout(randomness),
         (tf.random, "uniform"): _uniform(randomness, "uniform"),
         (tf.random, "normal"): _normal(randomness, "normal"),
+        **({} if training or IS_2 else {(keras.layers.RNN, _MASKS_AHEAD): lambda *_: None}),
         **{
             (owner, name): _unpaired(randomness, name, getattr(owner, name))
             for owner, names in (
@@ -56,6 +60,7 @@ def drawing_from(randomness: Randomness) -> Iterator[None]:
 
 
 _BEGIN = "random_" if IS_2 else ""
+_MASKS_AHEAD = "_maybe_config_dropout_masks"
 _UNPAIRED_IN_KERAS = (
     "truncated_normal",
     *(() if IS_2 else ("randint", "categorical", "shuffle", "gamma", "binomial", "beta")),

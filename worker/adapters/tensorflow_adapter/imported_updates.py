@@ -48,6 +48,40 @@ def of_weights(optimizer: Any, named: Iterable[tuple[str, Any]]) -> dict[str, di
     return {"weight_decay": found} if len(set(found.values())) > 1 else {}
 
 
+def with_penalties(settings: dict[str, Any], named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an optimizer's settings with what the layers' regularizers are to it, by weight.
+
+    λ·Σw² in the loss adds 2λ·w to the gradient: it is a coupled decay of 2λ.
+    """
+    found = [(name, *_penalty(variable)) for name, variable in named if getattr(variable, "trainable", False)]
+    squares = {name: 2 * square for name, square, _ in found}
+    sizes = {name: size for name, _, size in found}
+    groups = dict(settings["of_weights"])
+    more: dict[str, Any] = {}
+    if any(squares.values()) and not settings.get("weight_decay"):
+        groups["weight_decay"] = squares
+        more = {"weight_decay": max(squares.values()), "decay": "coupled"}
+    if any(sizes.values()):
+        groups["l1"] = sizes
+    return {**settings, **more, "of_weights": groups}
+
+
+def _penalty(variable: Any) -> tuple[float, float]:
+    """Return the factors of the squares and of the sizes of a variable in the loss."""
+    given = getattr(variable, "regularizer", None)
+    return float(getattr(given, "l2", None) or 0.0), float(getattr(given, "l1", None) or 0.0)
+
+
+def penalized(variables: Iterable[Any]) -> list[Any]:
+    """Return the variables that a regularizer of their layer penalizes."""
+    return [one for one in variables if getattr(one, "regularizer", None) is not None]
+
+
+def penalty_of(variables: Sequence[Any]) -> Any:
+    """Return what the regularizers of these variables add to the loss."""
+    return tf.add_n([one.regularizer(one) for one in variables])
+
+
 class Steps:
     """Watches every optimizer's step: what gradients reach it."""
 
@@ -88,11 +122,20 @@ class Steps:
                 return optimizer.iterations
             return original(optimizer, list(zip(gradients, variables, strict=True)))
 
+        clip = owner._clip_gradients
+
+        def clipped(optimizer: Any, grads: Any) -> Any:
+            """Clip by the norm of whole rows of an embedding."""
+            return clip(optimizer, [None if one is None else tf.convert_to_tensor(one) for one in grads])
+
         setattr(owner, name, update_2 if IS_2 else update)
+        if self._common:
+            owner._clip_gradients = clipped
         try:
             yield
         finally:
             setattr(owner, name, original)
+            owner._clip_gradients = clip
 
     def _seen(self, gradients: list[Any], variables: list[Any], rate: Any) -> list[Any] | None:
         """Take in the gradients of a step, and return those that it is to go by; None where it rests."""

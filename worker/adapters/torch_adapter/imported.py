@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, parts
+from likewise.worker.adapters.torch_adapter.imported_precision import (
+    KeptPrecision,
+    as_trained,
+    keep_precision,
+)
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
 from likewise.worker.adapters.torch_adapter.imported_updates import (
@@ -47,6 +52,7 @@ from likewise.worker.port.contract import (
     as_returned,
     named,
     positional,
+    refuse_unknown,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
@@ -55,15 +61,21 @@ from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 def open_program(file: Path, maker: str | None, *, precision: str, seed: int) -> ImportedProgram:
     """Import the user's file and make its model, begun at a seed. Raises ProgramError."""
     hide_packages("torch")
-    return TorchProgram(UserFile(file, maker), precision=precision, seed=seed)
+    kept = keep_precision(precision)  # before the user's code makes a tensor
+    return TorchProgram(UserFile(file, maker), precision=precision, seed=seed, kept=kept)
 
 
 class TorchProgram(ImportedProgram):
     """A model of `torch.nn`, with what else the user's file defines."""
 
-    def __init__(self, file: UserFile, *, precision: str, seed: int) -> None:
-        """Make the model. Raises ProgramError where the user's code cannot."""
+    def __init__(
+        self, file: UserFile, *, precision: str, seed: int, kept: KeptPrecision | None = None
+    ) -> None:
+        """Make the model; `kept` notes the floats that the file asks for. Raises ProgramError where the
+        user's code cannot.
+        """
         _seed(seed)
+        self._kept_precision = kept
         self._file = file
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         self._lines: dict[int, str | None] = {}
@@ -117,6 +129,7 @@ class TorchProgram(ImportedProgram):
             "optimizers": self._optimizers(),
             "several": not isinstance(self._given, nn.Module),
             "functions": self.functions,
+            "asked": [] if self._kept_precision is None else sorted(self._kept_precision.asked),
         }
 
     def _optimizers(self) -> dict[str, Any] | None:
@@ -172,9 +185,10 @@ class TorchProgram(ImportedProgram):
         return {name: held.read() for name, held in self._held()}
 
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        for name, held in self._held():
-            if name in weights:
-                held.write(weights[name])
+        held = dict(self._held())
+        refuse_unknown(weights, held)
+        for name, one in weights.items():
+            held[name].write(one)
 
     def restore(self, file: Path) -> None:
         restore(self._model, file)
@@ -343,6 +357,9 @@ class TorchProgram(ImportedProgram):
                 randomness.next_step()
             trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
         return trained
+
+    def as_trained(self) -> AbstractContextManager[None]:
+        return as_trained()
 
     def data(self, split: str, *, seed: int) -> Any:
         _seed(seed)

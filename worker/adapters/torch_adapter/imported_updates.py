@@ -52,6 +52,8 @@ def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
             found[common] = as_json(first[own])
     if "betas" in first:
         found["beta_1"], found["beta_2"] = map(float, first["betas"])
+    if "weight_decay" in found:  # groups without it may come first
+        found["weight_decay"] = max(float(one["weight_decay"]) for one in optimizer.param_groups)
     if found.get("weight_decay"):
         found["decay"] = "decoupled" if name == "AdamW" else "coupled"
     return found

@@ -1,0 +1,52 @@
+"""Faults of pairs that are written as people publish them, without this project in mind."""
+
+from __future__ import annotations
+
+from .faults import Fault
+
+FAULTS = [
+    Fault("encoder", "(model.parameters(), 1.0)", "(model.parameters(), 0.1)", "gradients", "classifier"),
+    Fault(
+        "encoder",
+        "src_key_padding_mask=attention_mask == 0",
+        "src_key_padding_mask=None",
+        "forward",
+        "softmax",
+        line="nn.TransformerEncoderLayer",
+    ),
+    Fault(
+        "encoder",
+        'activation="gelu"',
+        'activation="relu"',
+        "forward",
+        "gelu",
+        line="nn.TransformerEncoderLayer",
+    ),
+    Fault("tutorial", "layer_norm_eps=1e-6", "layer_norm_eps=1e-5", "settings", "normalization", "epsilon"),
+    Fault("tutorial", "* math.sqrt(self.d_model)", "* self.d_model", "forward", "", line="x + self.pe"),
+    Fault("tutorial", "betas=(0.9, 0.98)", "betas=(0.9, 0.999)", "settings", "optimizer.beta_2", "beta_2"),
+    Fault("tutorial", "10**-1.5", "20**-1.5", "settings", "optimizer.learning_rate", "learning_rate"),
+    Fault(
+        "dcgan",
+        'nets["netD"].parameters(), lr=1e-4',
+        'nets["netD"].parameters(), lr=4e-4',
+        "settings",
+        "optimizer.discriminator.learning_rate",
+        "learning_rate",
+    ),
+    Fault("dcgan", "self.bn1(self.deconv1(x)), 0.3", "self.bn1(self.deconv1(x)), 0.2", "forward", "leaky"),
+    Fault(
+        "dcgan", "torch.ones(b, 1)) + criterion", "0.9 * torch.ones(b, 1)) + criterion", "forward", "outputs"
+    ),
+    Fault(
+        "mobile", '"weight_decay": 0.02', '"weight_decay": 0.01', "settings", "weight_decay", "weight_decay"
+    ),
+    Fault("mobile", "(x.float() - 127.5) / 127.5", "x.float() / 255", "forward", "rescaling"),
+    Fault(
+        "mobile",
+        "cross_entropy(outputs, targets)",
+        "cross_entropy(outputs, targets, reduction='sum')",
+        "loss",
+        "loss",
+    ),
+]
