@@ -56,10 +56,19 @@ class _Search:
     session: Session
     named: KeptRecord
     found: dict[Kind, _Found] = field(default_factory=lambda: {kind: _Found() for kind in ORDER})
+    job: ExperimentRecord | None = None
+    """The declared job that all others are held against: of two programs, the newest comparison's of their
+    name, or else the newest."""
 
     def run(self) -> None:
         """Look at the newest experiments, the one that was asked for first of all."""
-        newest = islice(self.session.ledger.newest(), SEARCHED)
+        newest = [*islice(self.session.ledger.newest(), SEARCHED)]
+        jobs = [self.named, *(one for one in newest if one.name == self.named.name)]
+        declared = [one for one in jobs if isinstance(one, ExperimentRecord)]
+        if isinstance(self.named, ExperimentRecord):
+            declared = [self.named]
+        compared = [one for one in declared if one.kind == "comparison" and not one.cancelled]
+        self.job = next(iter([*compared, *declared]), None)
         others = (one for one in newest if one.experiment_id != self.named.experiment_id)
         for record in (self.named, *others):
             kinds = [*self._has(record)]
@@ -93,26 +102,22 @@ class _Search:
 
     def _why_not(self, record: KeptRecord) -> str | None:
         """Return None where a record is of the subject, why not where it has its name, and else nothing."""
-        of_programs = isinstance(record, AnswerRecord), isinstance(self.named, AnswerRecord)
         same_name = record.name == self.named.name
-        if any(of_programs):
+        if not isinstance(record, ExperimentRecord):
             if not same_name:
                 return ""
-            return _other_programs(record, self.named) if all(of_programs) else None
-        if not isinstance(record, ExperimentRecord) or not isinstance(self.named, ExperimentRecord):
+            return _other_programs(record, self.named) if isinstance(self.named, AnswerRecord) else None
+        if self.job is None:
             return ""
-        paths = _differing(_declared(record), _declared(self.named))
+        paths = _differing(_declared(record), _declared(self.job))
         if paths:
             return f"it is of another job: {_told(paths)}" if same_name else ""
-        if not self._same_samples(record):
+        if self._samples(self.job).isdisjoint(self._samples(record)):
             return "its samples are others" if same_name else ""
         return None
 
-    def _same_samples(self, record: ExperimentRecord) -> bool:
-        """Return whether some run of each was given the same arrays; a grid may vary what is read."""
-        return not self._samples(self.named).isdisjoint(self._samples(record))
-
     def _samples(self, record: KeptRecord) -> set[str]:
+        """Return the arrays that its runs were given; a grid may vary what is read."""
         return {run.dataset.train.model_dump_json() for run in self.session.ledger.runs(record.run_ids)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
@@ -14,7 +15,7 @@ from likewise.producer import display
 from likewise.producer.blame.explanation import Explanation, Interval, percent
 from likewise.producer.console import TEXT_WIDTH, plain_table
 from likewise.producer.display import both, count, gap, printable, setting
-from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.document import Document, Table, Value, fitting
 from likewise.producer.report.explanation_tables import (
     in_every_measure,
     interval_text,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
 
 _BAR = 20
+_NARROW = 72
+"""A terminal of fewer columns has no room for a setting, both values and its share in a line."""
 _ROOM_FOR_BARS = 110
 _MOST_SETTINGS = 4
 _MOST_MEASURES = 8
@@ -147,7 +150,7 @@ def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableTyp
         yield ""
     yield from _causes(explanation, console)
     if len(explanation.measures) > 1 and any(one.shares for one in explanation.measures):
-        yield _measures(explanation)
+        yield _measures(explanation, console)
         yield ""
     for note in explanation.notes:
         yield _folded(Text(printable(f"note: {note}"), style="dim"), console)
@@ -177,6 +180,19 @@ def _folded(text: Text, console: Console) -> RenderableType:
 
 def _contributions(explanation: Explanation, console: Console) -> RenderableType:
     """Return a row for each setting: both values, the share and, where there is room, a bar."""
+    if console.is_terminal and console.width < _NARROW:
+        settings = len(explanation.contributions)
+        rows = [
+            (
+                f"{place}  {line.label}" if place <= settings else line.label,
+                *line.values,
+                line.share,
+                line.interval,
+            )
+            for place, line in enumerate(lines(explanation), start=1)
+        ]
+        names = ("setting", explanation.reference, explanation.other, "share", "95 % interval")
+        return fitting(Table(title="", columns=names, rows=rows), console)
     table = plain_table()
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("setting", overflow="fold", min_width=20)
@@ -225,14 +241,26 @@ def _causes(explanation: Explanation, console: Console) -> Iterator[RenderableTy
         for name, like in ((theirs, mine), (mine, theirs)):
             if name in one.fixes:
                 yield _indented(Text(f"{name} like {like}:", style="dim"), console)
-                yield _indented(code(one.fixes[name]), console)
+                columns = min(console.width - 4, TEXT_WIDTH) if console.is_terminal else None
+                yield _indented(code(one.fixes[name], columns), console)
         yield ""
 
 
-def code(lines: str) -> Text:
-    """Return lines of code as they are, to be copied; comments stand back."""
+def code(lines: str, columns: int | None = None) -> Text:
+    """Return lines of code, to be copied: comments stand back, and stay comments where they fold."""
     told = Text(overflow="fold")
-    for number, line in enumerate(lines.splitlines()):
+    every = lines.splitlines()
+    if columns is not None:
+        every = [
+            part
+            for line in every
+            for part in (
+                wrap(line, columns, subsequent_indent="# ", break_on_hyphens=False)
+                if line.startswith("#")
+                else [line]
+            )
+        ]
+    for number, line in enumerate(every):
         told.append("\n" if number else "").append(printable(line), "dim" if line.startswith("#") else "")
     return told
 
@@ -247,18 +275,23 @@ def _indented(text: Text, console: Console) -> RenderableType:
     return grid
 
 
-def _measures(explanation: Explanation) -> RenderableType:
+def _measures(explanation: Explanation, console: Console) -> RenderableType:
     """Return every measure's gap and shares, with settings by their numbers in the table above."""
     paths = [one.path for one in explanation.contributions][:_MOST_SETTINGS]
-    table = plain_table()
-    table.add_column("gap in", style="dim", overflow="fold")
-    table.add_column("", justify="right", no_wrap=True)
-    for place in range(1, len(paths) + 1):
-        table.add_column(f"{place}", justify="right", no_wrap=True)
-    table.add_column("unexplained", justify="right", no_wrap=True)
+    rows = []
     for one in explanation.measures[:_MOST_MEASURES]:
         shares = [one.shares.get(path) for path in paths]
         cells = [display.MISSING if share is None else percent(share) for share in shares]
         left = display.MISSING if one.unexplained_share is None else percent(one.unexplained_share)
-        table.add_row(one.measure, gap(one.gap), *cells, left)
+        rows.append((one.measure, gap(one.gap), *cells, left))
+    numbers = [f"{place}" for place in range(1, len(paths) + 1)]
+    if console.is_terminal and console.width < _NARROW:
+        columns = ("gap in", "gap", *numbers, "unexplained")
+        return fitting(Table(title="", columns=columns, rows=rows), console)
+    table = plain_table()
+    table.add_column("gap in", style="dim", overflow="fold")
+    for name in ("", *numbers, "unexplained"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table

@@ -8,8 +8,14 @@ import signal
 
 import pytest
 
+from likewise.producer.port.models import PortCheck
+from likewise.shared.ledger.records import AnswerRecord, Subject
 from likewise.shared.names import findings_key
 
+CHECK = PortCheck(
+    name="whole", sides=("keras", "torch"), versions={"keras": "1", "torch": "2"}, files={}, tolerance=1e-6,
+    mapping=(), findings=(), modules=(), rungs=(), notes=(),
+)  # fmt: skip
 TORCH = ("--set", "frameworks=[torch]", "--variant", "eager", "--budget", "0", "--no-twin")
 BRIEF = ("--set", "frameworks=[torch]", "--set", "training.epochs=5", "--no-twin", "--no-trace")
 
@@ -151,7 +157,9 @@ def index_of(page):
     return dict(found), html
 
 
-def test_one_page_has_the_newest_of_each_kind_of_the_same_job_and_says_what_is_not_on_it(likewise, tmp_path):
+def test_one_page_has_the_newest_of_each_kind_of_the_same_job_and_says_what_is_not_on_it(
+    likewise, tmp_path, desk
+):
     job = ("--set", "name=whole", "--set", "frameworks=[torch]", "--set", "training.epochs=5")
     bare = (*job, "--no-twin", "--no-trace")
 
@@ -177,6 +185,18 @@ def test_one_page_has_the_newest_of_each_kind_of_the_same_job_and_says_what_is_n
     assert "the newest of 2" in html
     why = f"sweep {other} of "
     assert re.search(why + r".*?, since it is of another job: loss\.reduction is sum instead of mean\.", html)
+
+    kept = AnswerRecord(
+        experiment_id="e" * 20, submitted_s=desk.ledger.now(), kind="port-check",
+        subject=Subject(name="whole", sides={}),
+    )  # fmt: skip
+    desk.ledger.add(kept, ())
+    desk.ledger.keep_finding(kept.experiment_id, "port-check", CHECK.model_dump_json(), complete=True)
+    assert likewise("report", "e" * 20, "-o", str(page)).returncode == 0
+    on_it, html = index_of(page)
+    assert on_it == {"top": newest, "bench": timed, "sweep": swept, "port-check": "eeeeeeee"}
+    assert "found by its name" in html
+    assert likewise("delete", "e" * 20).returncode == 0
 
     for alone in (("--only",), ("--kind", "comparison")):
         assert likewise("report", timed, "-o", str(page), *alone).returncode == 0

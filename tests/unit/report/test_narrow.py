@@ -11,8 +11,9 @@ from likewise.producer.bench.models import Rank
 from likewise.producer.doctor import Finding
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.document import Document, print_parts
+from likewise.producer.report.explanation import ExplanationDocument
 from likewise.producer.report.status import HealthDocument
-from tests.unit.report.test_formats import bench
+from tests.unit.report.test_formats import bench, explanation
 
 
 def printed(document: Document, width: int = 40) -> str:
@@ -42,6 +43,34 @@ def test_a_ranking_keeps_the_names_of_what_was_timed(samples: ModuleType) -> Non
     assert any(line.startswith("torch auto") and "44.2" in line for line in text.splitlines())
     assert {"44.2", "38.2", "56.1)"} <= set(text.replace("(", " ").split())
     assert max(map(len, text.splitlines())) <= 40
+
+
+def test_an_explanation_keeps_both_values_the_share_and_its_interval() -> None:
+    text = printed(ExplanationDocument([explanation()]))
+
+    for word in (
+        "1  loss.reduction",
+        "tensorflow  mean",
+        "torch  sum",
+        "share  75 %",
+        "interval  50 to 100 %",
+    ):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= 40
+
+
+def test_a_comment_that_folds_stays_a_comment() -> None:
+    part = explanation().contributions[0]
+    long = "# layers.0 and layers.1: kernel_initializer to glorot_uniform, as in tensorflow\nx = 1"
+    changed = explanation().model_copy(
+        update={"contributions": (part.model_copy(update={"fixes": {"torch": long}}),)}
+    )
+    lines = [line.strip() for line in printed(ExplanationDocument([changed])).splitlines()]
+    begin = lines.index("torch like tensorflow:") + 1
+
+    code = lines[begin : lines.index("x = 1")]
+    assert len(code) > 1
+    assert all(line.startswith("# ") for line in code)
 
 
 def test_what_the_doctor_finds_is_below_its_name() -> None:
