@@ -71,7 +71,7 @@ PLACES = {
 """Where a fault in a word of each section shows first: the stage and the tensor."""
 OTHER_SHAPES = (
     "padding", "pool_size", "cropping", "target_shape", "shared_axes", "reset_after", "mask_zero", "type",
-    "axis", "-", "count_include_pad", "mask_value",
+    "axis", "-", "count_include_pad", "mask_value", "n",
 )  # fmt: skip
 """Settings that change a weight's shape, or what is behind the layer: the first tensor is another one."""
 
