@@ -101,9 +101,10 @@ def init(
 
     Example: likewise port init keras_code.py:build torch_code.py:Net --batch batch.npz
     """
+    from likewise.producer.display import both
     from likewise.producer.port.file import read_port
     from likewise.producer.port.flow import check_port
-    from likewise.producer.port.new import write_port
+    from likewise.producer.port.new import unwritten, write_port
     from likewise.producer.report.port import PortDocument
     from likewise.shared.errors import UsageError
 
@@ -119,10 +120,19 @@ def init(
     for one in port.programs:
         typer.echo(f"{one.label} is {one.framework}: {one.file.name} imports it")
     written = read_port([str(folder / "port.yaml")], None)
-    Output.of(None, as_json=False).put(PortDocument(check_port(written, until="forward", tell=say)))
-    typer.echo(
-        f"next: write loss and optimizer in both files, then likewise port check {folder / 'port.yaml'}"
-    )
+    checked = check_port(written, until="forward", tell=say)
+    Output.of(None, as_json=False).put(PortDocument(checked))
+    missing = {
+        side.file.name: both(names)
+        for one, side in zip(port.programs, written.programs, strict=True)
+        if (names := unwritten(one))
+        and not any(told.startswith(f"{one.label} was given the") for told in checked.notes)
+    }
+    to_write = [f"{names} in {file}" for file, names in missing.items()]
+    if len(missing) == len(port.programs) and len(set(missing.values())) == 1:
+        to_write = [f"{next(iter(missing.values()))} in both files"]
+    first = f"write {both(to_write)}, then " if to_write else ""
+    typer.echo(f"next: {first}likewise port check {folder / 'port.yaml'}")
 
 
 @port_app.command("map")

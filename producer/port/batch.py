@@ -22,7 +22,7 @@ _AXES_OF_PICTURES = 4
 _AXES_OF_SEQUENCES = 3
 _FEW_CHANNELS = 4
 _MOST_REFUSED = 2
-"""Of the layouts in which a program does not run this many are told."""
+"""No more layouts than this are told where a program runs in none."""
 LARGE = 50_000
 """A sample with more numbers than this is large: only two are drawn."""
 

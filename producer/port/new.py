@@ -33,6 +33,12 @@ def write_port(port: Port, folder: Path, *, force: bool) -> list[Path]:
     return list(texts)
 
 
+def unwritten(program: Program) -> list[str]:
+    """Return which of loss and optimizer a program does not define; one with a step of its own needs none."""
+    there = _defined(program.file)
+    return [] if "step" in there else [name for name in _TEMPLATES if name not in there]
+
+
 def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
     lines = ["schema_version: 1", f"name: {port.name}"]
     if port.batch is not None:
@@ -54,7 +60,7 @@ def _side(program: Program, folder: Path) -> str:
     spelled = frameworks()[program.framework]
     there = _defined(program.file)
     names = [f"{program.maker or 'model'} as make", *(name for name in _TAKEN if name in there)]
-    missing = [name for name in _TEMPLATES if name not in there and "step" not in there]
+    missing = unwritten(program)
     parts = [f'"""The {program.label} side of the port: Likewise calls these functions."""\n']
     away = os.path.relpath(program.file.parent, folder)
     if away != ".":
