@@ -199,14 +199,13 @@ def read(block: Block, folder: Path) -> None:
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | given, sort_keys=False))
         assert read_port([str(file)], None).seeds == (0,)
         return
-    whole = folder / "whole.yaml"
     if "schema_version" not in given:
-        base = yaml.safe_load(whole.read_text()) if whole.exists() else JOB
+        before = [one for one in blocks() if one.page == block.page and one.line < block.line]
+        jobs = [one.text for one in before if one.language == "yaml" and "schema_version" in one.text]
+        base = yaml.safe_load(jobs[-1]) if jobs else JOB
         given = {**{key: base[key] for key in base if key != "frameworks" or "sides" not in given}, **given}
     (folder / "job.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
     read_experiment(str(folder / "job.yaml"), ())
-    if "schema_version" in yaml.safe_load(block.text):
-        shutil.copy(folder / "job.yaml", whole)
 
 
 JOB = {
