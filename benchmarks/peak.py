@@ -54,8 +54,8 @@ def in_torch(threads: int, kind: str, values: Any, kernel: Any) -> Callable[[], 
 
 
 def in_tensorflow(threads: int, kind: str, values: Any, kernel: Any) -> Callable[[], Any]:
-    """The operation in TensorFlow, without oneDNN as in a worker."""
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    """The operation in TensorFlow, with oneDNN as in a worker."""
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -19,12 +19,13 @@ from likewise.worker.adapters.base import Description, FrameworkAdapter, Start, 
 from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
 from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
+from likewise.worker.adapters.tensorflow_adapter.importing import without_notices
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, StockTrainer, Trainer, Weights
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",  # a worker's stderr is for what a person must act on
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # matrix products are as fast without, and it speaks up at import
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # as in every program that does not switch it off; TensorFlow reads it once
 }
 _INDEX_WORDS = ("is not in [0,", "does not index into")
 _SHAPE_WORDS = ("shape", "dimension", "rank", "matrix size-incompatible", "incompatible with the layer")
@@ -46,7 +47,8 @@ class TensorFlowAdapter(FrameworkAdapter):
     def start(self, *, device: DeviceKind, threads: int) -> None:
         """Import TensorFlow, pick the device and pin what changes numbers."""
         os.environ.update(_ENVIRONMENT)
-        import tensorflow as tf
+        with without_notices():
+            import tensorflow as tf
 
         if device == "mps":
             raise RuntimeError("TensorFlow trains on no GPU of Apple's here; give this worker the device cpu")
