@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,7 +51,9 @@ def machine(
     if shutil.which("openssl") is None:
         unavailable("there is no openssl on PATH")
     (network,) = json.loads(engine("network", "inspect", "bridge").stdout)
-    address = network["IPAM"]["Config"][0]["Gateway"]
+    (addresses,) = network["IPAM"]["Config"]
+    # an engine that was started for the first time does not tell it, and takes the first of its addresses
+    address = addresses.get("Gateway") or str(next(ip_network(addresses["Subnet"]).hosts()))
     folder = tmp_path_factory.mktemp("tls")
     folder.chmod(0o755)  # it is mounted, for the image's user redis
     subprocess.run(
