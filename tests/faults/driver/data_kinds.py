@@ -123,6 +123,8 @@ def _with_spooled(world: World, *, flip: bool) -> float:
     run_id = file.name.partition(".")[0]
     world.mend()
     took_s = world.took_s(lambda: world.run(run_id).final, what="the run of a spooled result ends")
+    # another may have trained the run again before a worker looked at what the dead one left
+    world.until(lambda: not file.exists(), what="a spooled result is sent or set aside")
     for left in file.parent.glob("*.damaged"):
         left.unlink()  # whoever reads the log removes it
     return took_s
