@@ -2,6 +2,7 @@
 
 A `Result` shows itself in a notebook as its page does, writes itself in every format, and keeps the way to
 the services open for arrays that are read when they are asked for.
+Longer than 400 lines: each kind of result stands beside what chooses among them; a page shows them all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from likewise.producer.report import TERMINAL, format_of, write, write_file
 from likewise.shared.errors import LikewiseError, UsageError
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 PAGE_HEIGHT = 640
 """The height of a page in a notebook, in pixels."""
+
+
+Answer = TypeVar("Answer")
 
 
 class Result(ABC):
@@ -304,21 +308,25 @@ class SweepResult(Result):
         return self.sweep.points[0].settings
 
 
-class PortResult(Result):
-    """A check of two programs: the rungs on which the second does what the first one does."""
-
-    kind = "port-check"
+class AnswerResult(Result, Generic[Answer]):
+    """An answer, with the id that it is kept under where it is kept."""
 
     def __init__(
         self,
-        check: PortCheck,
+        answer: Answer,
         experiment_id: str | None,
         session: Session | None = None,
         *,
         owns: bool = True,
     ) -> None:
         super().__init__(session, owns=owns)
-        self.check, self._id = check, experiment_id
+        self._answer, self._id = answer, experiment_id
+
+
+class PortResult(AnswerResult["PortCheck"]):
+    """A check of two programs: the rungs on which the second does what the first one does."""
+
+    kind = "port-check"
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
         """Return the check as a document."""
@@ -327,26 +335,20 @@ class PortResult(Result):
         return PortDocument(self.check, experiment_id=self._id)
 
     @property
+    def check(self) -> PortCheck:
+        """Return the rungs and the findings."""
+        return self._answer
+
+    @property
     def agrees(self) -> bool:
         """Return whether no rung fails."""
         return self.check.agrees
 
 
-class PortTrainingResult(Result):
+class PortTrainingResult(AnswerResult["PortTraining"]):
     """The trainings of two programs, from the same weights on the same batches."""
 
     kind = "port-comparison"
-
-    def __init__(
-        self,
-        training: PortTraining,
-        experiment_id: str | None,
-        session: Session | None = None,
-        *,
-        owns: bool = True,
-    ) -> None:
-        super().__init__(session, owns=owns)
-        self.training, self._id = training, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
         """Return the trainings as a document."""
@@ -355,32 +357,31 @@ class PortTrainingResult(Result):
         return PortTrainingDocument(self.training, experiment_id=self._id)
 
     @property
+    def training(self) -> PortTraining:
+        """Return the losses of both programs, and how they are judged."""
+        return self._answer
+
+    @property
     def verdict(self) -> str:
         """Return `agree`, `differ` or `inconclusive`."""
         return self.training.verdict
 
 
-class BisectionResult(Result):
+class BisectionResult(AnswerResult["Bisection"]):
     """The version with which a training first changed."""
 
     kind = "bisection"
-
-    def __init__(
-        self,
-        bisection: Bisection,
-        experiment_id: str | None,
-        session: Session | None = None,
-        *,
-        owns: bool = True,
-    ) -> None:
-        super().__init__(session, owns=owns)
-        self.bisection, self._id = bisection, experiment_id
 
     def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
         """Return the bisection as a document."""
         from likewise.producer.report.bisection import BisectionDocument
 
         return BisectionDocument(bisection=self.bisection, experiment_id=self._id)
+
+    @property
+    def bisection(self) -> Bisection:
+        """Return the comparisons that were made, and the version."""
+        return self._answer
 
     @property
     def failed(self) -> bool:

@@ -388,13 +388,10 @@ def _template(framework: str) -> Any:
     environment = Environment(  # what it writes is Python
         autoescape=select_autoescape((), default_for_string=False), extensions=["jinja2.ext.do"]
     )
-    environment.filters |= {"tuple": tuple, "py": python, "complement": _complement}
+    environment.filters |= {"tuple": tuple, "py": python}
+    environment.filters["complement"] = lambda value: python(float(f"{1 - value:.12g}"))
     environment.globals["cannot"] = _cannot
     return environment.from_string(file.read_text(encoding="utf-8")).module
-
-
-def _complement(value: float) -> str:
-    return python(float(f"{1 - value:.12g}"))
 
 
 def _cannot(what: Any) -> str:

@@ -16,6 +16,7 @@ from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, R
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rehearsal import compare_data
 from likewise.producer.port.rows import rows_of
+from likewise.producer.port.setting_causes import of_settings
 from likewise.producer.port.settings import CHANGEABLE
 from likewise.producer.port.settling import settle
 from likewise.producer.port.steps import StepUpdates
@@ -121,7 +122,7 @@ class Ladder:
             return False
         settle(pairing, tell)
         paired = f"{count(len(pairing.mapping.pairs), 'pair')} of modules and of the optimizers"
-        found = [*causes.of_settings(pairing), *of_draws(pairing)]
+        found = [*of_settings(pairing), *of_draws(pairing)]
         differ = sum(1 + len(one.also) for one in found)
         text = f"the settings of {paired} are the same"
         if found:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.causes import finite, together
+from likewise.producer.port.causes import finite
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Pair, Seen
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.setting_causes import together
 
 
 def of_mapping(pairing: Pairing) -> list[PortFinding]:
