@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from itertools import chain
 
 from likewise.shared.names import host_key
 
@@ -58,14 +59,17 @@ def test_a_bench_outlives_a_worker_that_dies_and_says_so(start, start_worker, re
     worker = start_worker("torch", redis_server.url, LIKEWISE_HOST_ID="fragile").wait_until(
         "idle", desk.ledger
     )
-    process = start("bench", "matched", "--set", "frameworks=[torch]", "--set", "training.epochs=3000",
+    child = worker.child_pid(desk.ledger)
+    process = start("bench", "matched", "--set", "frameworks=[torch]", "--set", "training.epochs=10000",
                     "--variant", "eager", "--budget", "0", "--host", "fragile", "--json")  # fmt: skip
-    until(
-        lambda: desk.client.exists(host_key("fragile")) and worker.presence(desk.ledger).run_id,
-        within_s=30,
-        what="a timed run is in its hands",
-    )
-    os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
+
+    def is_timed():
+        timed = [one.related["timed"] for one in desk.ledger.experiments(limit=1) if "timed" in one.related]
+        runs = (desk.ledger.records(desk.ledger.experiment(one).run_ids) for one in timed)
+        return any(run.state == "leased" for run in chain.from_iterable(runs))
+
+    until(is_timed, within_s=30, what="a timed run is in its hands")
+    os.kill(child, signal.SIGKILL)
     answer, said = process.communicate(timeout=60)
 
     assert process.returncode == 0, said

@@ -65,9 +65,13 @@ class MemoryGroup:
     @property
     def kills(self) -> int:
         """Return how many processes of the group, or the host, were killed for want of memory."""
-        if self.folders:
-            return _counted(self.folders[0] / self.version.kills)
-        return _counted(self.proc / "vmstat")
+        if not self.folders:
+            return _counted(self.proc / "vmstat")
+        file = self.folders[0] / self.version.kills
+        of_this_group_alone = file.with_name(
+            f"{file.name}.local"
+        )  # the other counts those of groups inside, too
+        return _counted(of_this_group_alone if of_this_group_alone.is_file() else file)
 
     @property
     def limit_bytes(self) -> int | None:

@@ -78,6 +78,11 @@ def test_a_group_is_found_with_its_kills_its_peak_and_its_limit(
     assert group.words() == "its container ran out of memory: it took 511 MB of 512 MB"
 
 
+def test_the_kills_of_a_group_inside_are_not_its_own(kernel: Kernel) -> None:
+    kernel.group("", **VERSION_2, memory__events__local="oom 0\noom_kill 0\n")
+    assert kernel.found("0::/\n").kills == 0
+
+
 @pytest.mark.parametrize(("others_mb", "fits_later"), [(100, False), (400, True)])
 def test_what_took_most_of_the_limit_by_itself_cannot_fit(
     kernel: Kernel, others_mb: int, fits_later: bool
