@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from typer.models import CommandInfo
@@ -20,6 +21,7 @@ from likewise.producer.cli import (
     bisection,
     cleaning,
     compare,
+    completing,
     evidence,
     experiments,
     job_files,
@@ -48,6 +50,29 @@ app = typer.Typer(
     help="Train one declared job in several sides, such as TensorFlow and PyTorch, and learn whether they "
     "agree, by how much, and why not.",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        job_files.version()
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_say_version,
+            show_default=False,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """It takes the options that stand in front of any command."""
+
 
 _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and stack", "Job files"
 
@@ -113,7 +138,8 @@ def _with(asked: Sequence[str]) -> typer.Typer:
     A list of all commands needs the options of none, and one command those of no other.
     """
     one = copy(app)
-    named = [command for command in app.registered_commands if command.name in asked]
+    first = next((word for word in asked if not word.startswith("-")), None)
+    named = [command for command in app.registered_commands if command.name == first]
     if named:
         one.registered_commands = named
     elif asked in (["--help"], ["-h"]):
@@ -133,7 +159,10 @@ def main() -> None:
     try:
         on_read.set(ReadingLine())
         with guarded_output():
-            _with(sys.argv[1:2])()
+            if os.environ.get("_LIKEWISE_COMPLETE") == "complete_bash":
+                completing.for_bash(app)
+            else:
+                _with(sys.argv[1:])()
     except LikewiseError as error:
         from likewise.producer.display import visible
 

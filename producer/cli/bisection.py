@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -44,7 +45,12 @@ def bisect(
     seeds: Seeds = None,
     side: Annotated[
         str | None,
-        typer.Option("--side", metavar="NAME", help="Which side of the job; the first that fits, if none."),
+        typer.Option(
+            "--side",
+            metavar="NAME",
+            help="Which side of the job; the first that fits, if none.",
+            autocompletion=completing.sides,
+        ),
     ] = None,
     as_json: AsJson = False,
     form: Form = None,

@@ -36,8 +36,13 @@ _LEAST = re.compile(r"x>=(-?[\d.]+)")
 class GroupedCommands(TyperGroup):
     """The group lists its commands under the panels they were given, each with its whole first sentence.
 
-    Every command has the options that say how much is told on the way, and help in words of a reader.
+    Every command has the options that say how much is told on the way, and help in words of a reader. The
+    group takes these options, too, so that they may stand in front of the command.
     """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of the group, with those that say how much is told."""
+        return [*_loudness(), *super().get_params(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command with the options of all, and without types of Python in its help."""

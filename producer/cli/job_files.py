@@ -34,7 +34,10 @@ def init(
         typer.Option("--output", "-o", metavar="FILE", help="The same, as other commands have it."),
     ] = None,
     from_example: Annotated[
-        str | None, typer.Option("--from", metavar="EXAMPLE", help="Copy a shipped example.")
+        str | None,
+        typer.Option(
+            "--from", metavar="EXAMPLE", help="Copy a shipped example.", autocompletion=completing.examples
+        ),
     ] = None,
     csv: Annotated[
         Path | None,

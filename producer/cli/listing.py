@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     ExperimentId,
@@ -59,17 +60,34 @@ def list_experiments(
         str, typer.Argument(help="Only those with this in their id, name, tags, note or sides.")
     ] = "",
     name: Annotated[
-        str | None, typer.Option("--name", metavar="PATTERN", help="Only of this name, such as 'mnist*'.")
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="PATTERN",
+            help="Only of this name, such as 'mnist*'.",
+            autocompletion=completing.names,
+        ),
     ] = None,
     kind: Annotated[KindName | None, typer.Option("--kind", help="Only of this kind.")] = None,
     state: Annotated[StateName | None, typer.Option("--state", help="Only those that stand so.")] = None,
     verdict: Annotated[VerdictName | None, typer.Option("--verdict", help="Only with this verdict.")] = None,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="WORD", help="Only with this tag; several mean all.")
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            metavar="WORD",
+            help="Only with this tag; several mean all.",
+            autocompletion=completing.tags,
+        ),
     ] = None,
     side: Annotated[
         str | None,
-        typer.Option("--side", metavar="NAME", help="Only with this side, by its label or its framework."),
+        typer.Option(
+            "--side",
+            metavar="NAME",
+            help="Only with this side, by its label or its framework.",
+            autocompletion=completing.frameworks,
+        ),
     ] = None,
     newer_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Only what was submitted since, such as 7d, 12h, 90m.")
@@ -138,7 +156,8 @@ def label(
     experiment: ExperimentId,
     tag: Tags = None,
     untag: Annotated[
-        list[str] | None, typer.Option("--untag", metavar="WORD", help="Take this tag away.")
+        list[str] | None,
+        typer.Option("--untag", metavar="WORD", help="Take this tag away.", autocompletion=completing.tags),
     ] = None,
     note: Annotated[
         str | None, typer.Option("--note", metavar="TEXT", help="A line on what it is for, in place of its.")

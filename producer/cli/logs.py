@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def logs(
         str | None,
         typer.Argument(
             metavar="WORKER|ID",
+            autocompletion=completing.logs_and_ids,
             help="A log's name, such as torch or redis, or an experiment's id; all logs, if none.",
         ),
     ] = None,

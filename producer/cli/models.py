@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import AsJson, ExperimentId, print_json
 from likewise.shared.errors import UsageError
 
 SideName = Annotated[
-    str | None, typer.Option("--side", metavar="NAME", help="The side whose model is wanted.")
+    str | None,
+    typer.Option(
+        "--side", metavar="NAME", help="The side whose model is wanted.", autocompletion=completing.sides
+    ),
 ]
 SeedOf = Annotated[
     int | None, typer.Option("--seed", help="The seed whose model is wanted; the first, if none.")
@@ -96,6 +100,7 @@ def export(
         typer.Option(
             "--format",
             metavar="program|safetensors|state_dict|keras|npz|onnx",
+            autocompletion=completing.model_formats,
             help="How to write it; program if neither this nor an ending says.",
         ),
     ] = None,

@@ -81,6 +81,7 @@ Form = Annotated[
         "--format",
         metavar="|".join(FORMATS),
         callback=_known,
+        autocompletion=completing.formats,
         help="How to print it; --json is --format json.",
     ),
 ]
@@ -135,7 +136,12 @@ Priority = Annotated[
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", metavar="WORD", help="Tag it, to find it again; several --tag give several."),
+    typer.Option(
+        "--tag",
+        metavar="WORD",
+        help="Tag it, to find it again; several --tag give several.",
+        autocompletion=completing.tags,
+    ),
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="A line on what it is for.")]
 Resolved = Annotated[

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import AsJson, ExperimentId, Form, Output, Report, print_json
 from likewise.shared.errors import UsageError
 
 
 def history(
-    name: Annotated[str, typer.Argument(help="The experiments' name, or a pattern such as 'mnist*'.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The experiments' name, or a pattern such as 'mnist*'.", autocompletion=completing.names
+        ),
+    ],
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many, the newest.")] = 10,
     as_json: AsJson = False,
     form: Form = None,

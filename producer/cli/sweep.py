@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.producer.cli import completing
 from likewise.producer.cli.options import (
     AsJson,
     Form,
@@ -35,6 +36,7 @@ def sweep(
         typer.Option(
             "--grid",
             metavar="PATH=A,B,C",
+            autocompletion=completing.settings,
             help="A setting and the values it takes; several make every combination.",
         ),
     ] = None,

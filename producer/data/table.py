@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.display import short
+
 Kind = Literal["number", "boolean", "date", "time", "text", "empty", "other"]
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
@@ -301,6 +303,25 @@ def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> Nu
             if not leading_zero:
                 return one
     return None
+
+
+def mixed_numbers(words: Sequence[str]) -> str | None:
+    """Return what is wrong with numbers of which some have a decimal point and some a decimal comma.
+
+    None where one format reads all of them, and where a word is no number in any.
+    """
+    comma = re.compile(NumberFormat(decimal=",", thousands=".").pattern)
+    with_point = [word for word in words if is_number(word)]
+    with_comma = [word for word in words if not is_number(word) and comma.match(word)]
+    fractions = [word for word in with_point if "." in word]
+    if len(with_point) + len(with_comma) < len(words) or not (fractions and with_comma):
+        return None
+    if number_format_of(words) is not None:
+        return None
+    return (
+        f"mixes decimal points and decimal commas, such as {short(fractions[0])} and {short(with_comma[0])}, "
+        "and no setting reads both; write its numbers in one way in the file"
+    )
 
 
 def _unit(words: Sequence[str]) -> str | None:

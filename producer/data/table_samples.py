@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from likewise.producer.data.features import fit, problems_of, rule_for, use_of
 from likewise.producer.data.loaded import Floats, Loaded, NamedTargets
 from likewise.producer.data.splits import SplitBy, split
-from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
+from likewise.producer.data.table import (
+    Column,
+    DataTable,
+    NumberFormat,
+    is_number,
+    mixed_numbers,
+    number_format_of,
+)
 from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
@@ -270,6 +277,8 @@ def _not_a_number(table: DataTable, name: str) -> str:
     column = table.columns[name]
     if column.codes is None:
         return f"column {printable(name)}: holds {_HOLDS.get(column.kind, column.kind)}, not numbers"
+    if (mixed := mixed_numbers(column.words)) is not None:
+        return f"column {printable(name)}: {mixed}"
     wrong = np.array([not is_number(word) for word in column.words])
     rows = np.flatnonzero((column.codes >= 0) & wrong[column.codes])
     if not len(rows):  # words that are numbers, among the missing ones

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.table import Column, DataTable, possible_formats
+from likewise.producer.data.table import Column, DataTable, mixed_numbers, possible_formats
 from likewise.producer.display import count, short
 
 MOST_CATEGORIES = 50
@@ -68,6 +68,8 @@ def _reason_to_leave_text(column: Column, rows: int) -> str | None:
     if len(formats) > 1:
         listed = " or ".join(f'"{one}"' for one in formats[:2])
         return f"date: day and month could be either; to take it in, say date_format: {listed}"
+    if (mixed := mixed_numbers(column.words)) is not None:
+        return f"numbers: it {mixed}"
     if len(column.words) == rows or len(column.words) > MOST_CATEGORIES:
         return (
             f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from likewise.producer.data.table import Column, DataTable, date_text, time_text
+from likewise.producer.data.table import Column, DataTable, date_text, mixed_numbers, time_text
 from likewise.producer.display import count, printable, short
 from likewise.producer.job.left_out import reason_to_leave
 from likewise.shared.errors import UsageError
@@ -64,6 +64,8 @@ def goal_of(column: Column, path: str) -> Goal:
         names = () if from_zero else words
     else:
         if classes > _MOST_LABELS or (there > _TOY_ROWS and classes > 2 and 1.5 * classes > there):
+            if (mixed := mixed_numbers(words)) is not None:
+                raise UsageError(f"{where}: {mixed}; a target is numbers, or text for classes")
             each = "each in one row alone" if classes == there else "too many to learn by example"
             raise UsageError(
                 f"{where}: holds {classes} different words in {there} rows, such as {short(words[0])}, "

@@ -166,3 +166,44 @@ def test_the_list_that_is_made_without_options_is_the_whole_list() -> None:
     ).stdout
     # After the first line, which has the program's name, and however wide the lines are.
     assert listed.partition("\n")[2].split() == whole.partition("\n")[2].split()
+
+
+def run(words, monkeypatch, capsys):
+    """The exit status of a command, its answer, what it said besides, and how loud it was."""
+    from likewise.producer.cli.app import main
+    from likewise.producer.output import loudness
+
+    monkeypatch.setattr(sys, "argv", ["likewise", *words])
+    before = loudness.set("normal")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    loud = loudness.get()
+    loudness.reset(before)
+    return ended.value.code, *capsys.readouterr(), loud
+
+
+@pytest.mark.parametrize(
+    ("words", "loud"),
+    [
+        (("version",), "normal"),
+        (("-v", "version"), "verbose"),
+        (("version", "-v"), "verbose"),
+        (("--quiet", "version", "--json"), "quiet"),
+        (("-q", "port", "-h"), "quiet"),
+    ],
+)
+def test_how_much_is_said_may_stand_before_and_behind_the_command(words, loud, monkeypatch, capsys):
+    status, answer, _, told = run(words, monkeypatch, capsys)
+
+    assert (status, told) == (0, loud)
+    assert answer
+
+
+def test_quiet_before_a_command_and_verbose_behind_it_are_refused(monkeypatch, capsys):
+    status, _, errors, _ = run(("-q", "version", "-v"), monkeypatch, capsys)
+
+    assert (status, errors) == (2, "likewise: -q says less and -v says more; give one of the two\n")
+
+
+def test_the_version_is_told_without_a_command_too(monkeypatch, capsys):
+    assert run(("--version",), monkeypatch, capsys) == run(("version",), monkeypatch, capsys)

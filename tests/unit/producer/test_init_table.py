@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import json
 import lzma
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.new_file import NewFiles, write_new
 from likewise.producer.job.prepare import PreparedRun, prepare_experiment
 from likewise.producer.job.table_job import TableJob, lines_of
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import DataError, UsageError
 
 Init = Callable[..., tuple[NewFiles, PreparedRun]]
 ROWS = 40
@@ -174,6 +175,28 @@ def test_fractions_with_points_beside_decimal_commas_are_no_thousands(init: Init
     _, run = init(text)
 
     assert run.job.data.thousands is None
+
+
+def test_numbers_with_points_and_with_commas_are_told_as_what_they_are(init: Init, tmp_path: Path) -> None:
+    def either(i: int) -> str:
+        return f"{numbers(i):.3f}".replace(".", "," if i % 2 else ".")
+
+    told = (
+        'mixes decimal points and decimal commas, such as "-0.062" and "-0,044", and no setting reads both; '
+        "write its numbers in one way in the file"
+    )
+    mixed = table("area", "rooms", "y", sep=";", area=either, rooms=lambda i: i % 5, y=numbers)
+    new, _ = init(mixed)
+
+    assert left_out(new) == {"area": f"numbers: it {told}"}
+    with pytest.raises(UsageError, match=re.escape(f"column area: {told}; a target is")):
+        init(mixed, target="area")
+
+    job = tmp_path / "job.yaml"
+    init(mixed)
+    job.write_text(job.read_text().replace("- area", "- rooms"))
+    with pytest.raises(DataError, match=re.escape(f"column area: {told}")):
+        prepare_experiment(read_experiment(str(job)))
 
 
 def test_booleans_categories_and_dates(init: Init) -> None:
