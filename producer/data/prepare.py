@@ -32,7 +32,7 @@ from likewise.producer.data.named import (
 from likewise.producer.data.npz import given_weights, load_npy, load_npz
 from likewise.producer.data.predicting import predict_rows
 from likewise.producer.data.reading import LARGE_BYTES
-from likewise.producer.data.splits import SplitBy, split
+from likewise.producer.data.splits import SplitBy, classes_lost, split
 from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import check_finite, sample_weights, targets
 from likewise.producer.display import both, printable, size
@@ -184,7 +184,12 @@ def prepare(job: Job, base: Path) -> PreparedData:
         y = (y - mean) / scale
         target_scaling = (tuple(map(float, mean)), tuple(map(float, scale)))
     outputs = {name: _targets_of_output(every[name], one, losses[name]) for name, one in of_outputs.items()}
-    notes = [*loaded.notes, *_lost_classes(classes, train, loaded, ignored)]
+    lost = (
+        ()
+        if classes is None
+        else classes_lost(classes, (train, validation, test), loaded.class_names, ignored)
+    )
+    notes = [*loaded.notes, *lost]
     return PreparedData(
         columns=() if loaded.features is None else loaded.features.fitted,
         features_of={} if loaded.features is None else loaded.features.by_column,
@@ -292,30 +297,6 @@ def load(data: Data, base: Path, *, tasks: Mapping[str, Task]) -> Loaded:
         case _:
             loaded = load_synthetic(data)
     return loaded
-
-
-def _lost_classes(
-    classes: NDArray[Any] | None, train: NDArray[np.int64], loaded: Loaded, ignored: int | None
-) -> list[str]:
-    """Tell the classes of which no sample is trained on."""
-    if classes is None:
-        return []
-    values, counts = np.unique(
-        classes if ignored is None else classes[classes != ignored], return_counts=True
-    )
-    trained = set(np.unique(classes[train]).tolist())
-    names = loaded.class_names
-    lost = [
-        f"{printable(names[value]) if value < len(names) else value} ({amount} sample{'s' * (amount != 1)})"
-        for value, amount in zip(values.astype(np.int64).tolist(), counts.tolist(), strict=True)
-        if value not in trained
-    ]
-    if not lost:
-        return []
-    return [
-        f"of class {both(lost[:5])} no sample is left to train on: all are held out; "
-        "data.split.stratify: true keeps some of each class"
-    ]
 
 
 def _standard(train: NDArray[Any], place: str, only: NDArray[np.bool_] | None = None) -> Floats:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _LOOKED_AT = 2**20
 _RECORDS = 100
 _COMMENTS = ("#", "%")
 _STRAY_WORDS = 3
+_TITLE_LINES = 10
+_NINES = re.compile(r"99+(\.9+)?")
 
 
 def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
@@ -48,10 +51,14 @@ def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
         data = CsvData(type="csv", encoding=encoding, **_form(start, encoding, target), **common)
     table = read_table(data, file.parent)
     settings = _number_settings(table, semicolons=data.type == "csv" and _delimiter(data, start) == ";")
-    if not settings:
-        return data, table
-    data = data.model_copy(update=settings)
-    return _with_grouped(data, read_table(data, file.parent), before=table, folder=file.parent)
+    if settings:
+        data = data.model_copy(update=settings)
+        data, table = _with_grouped(data, read_table(data, file.parent), before=table, folder=file.parent)
+    nines = _nines(table.columns)
+    if nines:
+        data = data.model_copy(update={"missing_values": (*data.missing_values, *nines)})
+        table = read_table(data, file.parent)
+    return data, table
 
 
 def _with_grouped(
@@ -100,16 +107,19 @@ def _encoding(file: Path, start: bytes) -> str:
 
 
 def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
-    """Return `comment` and `header` where they are not as usual."""
-    lines = [
-        line for line in start.decode(encoding, errors="replace").splitlines()[: 2 * _RECORDS] if line.strip()
-    ]
+    """Return `comment`, `skip_lines` and `header` where they are not as usual."""
+    every = start.decode(encoding, errors="replace").splitlines()[: 2 * _RECORDS]
+    numbers = [number for number, line in enumerate(every) if line.strip()]
     form: dict[str, Any] = {}
-    sign = lines[0].lstrip()[:1] if lines else ""
-    rows = [line for line in lines if not line.lstrip().startswith(sign)]
+    sign = every[numbers[0]].lstrip()[:1] if numbers else ""
+    rows = [number for number in numbers if not every[number].lstrip().startswith(sign)]
     if sign in _COMMENTS and rows:
         form["comment"] = sign
-        lines = rows
+        numbers = rows
+    title = _title_lines([every[number] for number in numbers], target)
+    if title:
+        form["skip_lines"] = numbers[title]
+    lines = [every[number] for number in numbers[title:]]
     if lines:
         records = list(
             islice(csv.reader(lines, delimiter=delimiter_of(lines[0]), skipinitialspace=True), _RECORDS)
@@ -117,6 +127,47 @@ def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
         if not _has_header(records, target):
             form["header"] = False
     return form
+
+
+def _title_lines(lines: Sequence[str], target: str | None) -> int:
+    """Return how many lines are a title: words before the first line that has as many cells as most rows."""
+    for number, line in enumerate(lines[:_TITLE_LINES]):
+        delimiter = delimiter_of(line)
+        row, *rows = (_cells(one, delimiter) for one in lines[number:])
+        if target in row:
+            return number
+        if any(map(is_number, row)) or not rows:
+            return 0
+        filled = sum(map(bool, row))
+        if 1 < len(row) <= 2 * filled and len(row) == float(np.median([len(one) for one in rows])):
+            return number
+    return 0
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def _nines(columns: Mapping[str, Column]) -> list[str]:
+    """Return the numbers of nines that stand for a missing value, such as -999 among ages.
+
+    Such a number is there more than once, farther from all others of its column than these are from each
+    other, and in no other column a value like others.
+    """
+    of_numbers = {name: one.values for name, one in columns.items() if one.kind == "number"}
+    found: dict[float, set[str]] = {}
+    for name, values in of_numbers.items():
+        known = values[~np.isnan(values)]
+        for end in (known.min(), known.max()):
+            others = known[known != end]
+            nines = _NINES.fullmatch(f"{abs(end):g}") and 1 < len(known) - len(others) < len(known)
+            if nines and np.abs(others - end).min() > np.ptp(others):
+                found.setdefault(float(end), set()).add(name)
+    return [
+        f"{end:g}"
+        for end, names in sorted(found.items())
+        if not any((values == end).any() for name, values in of_numbers.items() if name not in names)
+    ]
 
 
 def _has_header(records: Sequence[Sequence[str]], target: str | None) -> bool:

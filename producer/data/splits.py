@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.producer.data.arrays import DataPurpose, permutation
 from likewise.producer.data.loaded import Parts
 from likewise.producer.data.table import Column
-from likewise.producer.display import printable, short
+from likewise.producer.display import both, count, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import Split
 
@@ -120,6 +121,31 @@ def _allotted(count: int, sizes: Rows, most: Rows) -> Rows:
             break  # only the last of each class are left, and they are trained on
         given[np.argmax(room)] += 1
     return given
+
+
+def classes_lost(classes: Rows, parts: Parts, names: Sequence[str], ignored: int | None) -> list[str]:
+    """Tell the classes of which no sample is trained on, and those of which none is held out.
+
+    `classes` has the class of each sample, and `parts` is a split of them.
+    """
+    values, sizes = np.unique(classes if ignored is None else classes[classes != ignored], return_counts=True)
+    lost: dict[tuple[str, ...], list[str]] = {}
+    for part, rows in zip(("train", "validation", "test"), parts, strict=True):
+        gone = () if len(rows) == 0 else np.flatnonzero(~np.isin(values, classes[rows]))
+        told = [
+            f"{printable(names[int(values[i])]) if values[i] < len(names) else values[i]} "
+            f"({count(int(sizes[i]), 'sample')})"
+            for i in gone[:5]
+        ]
+        if told:
+            lost.setdefault(tuple(told), []).append(part)
+    return [
+        f"of class {both(told)} no sample is left to train on: all are held out; "
+        "data.split.stratify: true keeps some of each class"
+        if "train" in where
+        else f"of class {both(told)} none is held out for {both(where)}, whose scores say nothing of it"
+        for told, where in lost.items()
+    ]
 
 
 def _latest_last(declared: Split, column: Column) -> Parts:

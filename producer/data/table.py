@@ -134,8 +134,13 @@ class DataTable:
         )
 
 
-def number_column(name: str, numbers: NDArray[np.float64], *, padded: bool = False) -> Column:
-    """Return a column of numbers, or an empty one."""
+def number_column(
+    name: str, numbers: NDArray[np.float64], *, missing_values: Sequence[str] = (), padded: bool = False
+) -> Column:
+    """Return a column of numbers, or an empty one; numbers among `missing_values` are gaps."""
+    gaps = [float(word) for word in missing_values if is_number(word)]
+    if gaps:
+        numbers = np.where(np.isin(numbers, gaps), np.nan, numbers)
     kind: Kind = "empty" if np.isnan(numbers).all() else "number"
     return Column(name=name, kind=kind, numbers=numbers, padded=padded)
 

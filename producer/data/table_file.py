@@ -146,7 +146,7 @@ def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column
         return _times(name, values) if not kinds.is_boolean(kind) else _booleans(name, values)
     if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
         numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
-        return number_column(name, numbers)
+        return number_column(name, numbers, missing_values=data.missing_values)
     inner = kind.value_type if kinds.is_dictionary(kind) else kind
     if not (kinds.is_string(inner) or kinds.is_large_string(inner)):
         return Column(

@@ -34,6 +34,7 @@ class TextForm:
     """It is how a text file is written; the fields are those of `CsvData`."""
 
     delimiter: str | None = None
+    skip_lines: int = 0
     header: bool = True
     comment: str | None = None
     encoding: str = "utf-8"
@@ -46,6 +47,7 @@ class TextForm:
         """Return the form that a job declares."""
         return cls(
             delimiter=data.delimiter,
+            skip_lines=data.skip_lines,
             header=data.header,
             comment=data.comment,
             encoding=data.encoding,
@@ -55,16 +57,20 @@ class TextForm:
         )
 
 
-class _Uncommented:
-    """It is a stream of lines, with an empty line for each comment, so that lines keep their numbers."""
+class _RowsAlone:
+    """It is a stream of lines, with an empty line where one is no row, so that lines keep numbers."""
 
-    def __init__(self, stream: Any, comment: str) -> None:
-        self._stream, self._comment = stream, comment.encode()
+    def __init__(self, stream: Any, form: TextForm) -> None:
+        self._stream, self._skip = stream, form.skip_lines
+        self._comment = None if form.comment is None else form.comment.encode()
 
     def readline(self, most: int) -> bytes:
         """Return the next line with its end."""
         line: bytes = self._stream.readline(most)
-        return b"\n" if line.lstrip().startswith(self._comment) else line
+        if self._skip:
+            self._skip -= line.endswith(b"\n")
+            return b"\n" if line else line
+        return b"\n" if self._comment and line.lstrip().startswith(self._comment) else line
 
     def read(self, amount: int) -> bytes:
         """Return lines of about so many bytes."""
@@ -76,14 +82,14 @@ class _Uncommented:
 
 
 def _text(stream: IO[bytes], form: TextForm) -> Any:
-    """Return the stream as UTF-8 without comments."""
+    """Return the stream as UTF-8 without what is no row."""
     try:
         plain = codecs.lookup(form.encoding).name in ("utf-8", "utf-8-sig", "ascii")
     except LookupError:
         known = 'such as "utf-8", "latin-1" or "utf-16"'
         raise DataError(f"data.encoding {short(form.encoding)}: is not known; {known}") from None
     text = stream if plain else codecs.EncodedFile(stream, "utf-8", form.encoding)
-    return text if form.comment is None else _Uncommented(text, form.comment)
+    return _RowsAlone(text, form) if form.skip_lines or form.comment is not None else text
 
 
 def _lines(stream: Any, place: str) -> Iterator[bytes]:
@@ -117,7 +123,8 @@ class TextLines:
     """It is one reading of a file: how it begins, and its bytes from the first line on.
 
     `delimiter` and `names` are as declared or as found; `skipped` is how many rows at the beginning are none;
-    `stream` gives UTF-8 without comments. Raises DataError where it is no text, or names no columns.
+    `stream` gives UTF-8 without comments and the lines before the header. Raises DataError where it is no
+    text, or names no columns.
     """
 
     def __init__(self, stream: IO[bytes], place: str, form: TextForm) -> None:
@@ -221,6 +228,10 @@ def _hint_for_ragged(names: Sequence[str], row: Sequence[str]) -> str:
     )
     if sign:
         return f"; for lines that are comments say comment: {short(sign)}"
+    if len(names) == 1:
+        return (
+            "; for a title before the line that names the columns say skip_lines: 1, or how many lines it has"
+        )
     return "; is a quote opened and never closed?" if any("\n" in cell for cell in row) else ""
 
 

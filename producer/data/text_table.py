@@ -157,7 +157,7 @@ class _Gathered:
 
         if self._numbers is not None:
             numbers = np.concatenate(self._numbers)
-            return number_column(name, numbers, padded=self._padded)
+            return number_column(name, numbers, missing_values=form.missing_values, padded=self._padded)
         chunks = pa.chunked_array(self._words).unify_dictionaries().chunks
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
         missing = {word.strip().lower() for word in form.missing_values}

@@ -101,13 +101,14 @@ def _no_target(data: TableData, table: DataTable, path: str, target: str | None)
 
 
 _READING = {
+    "skip_lines": "a title comes before the line that names the columns",
     "header": "the first line holds values, and names no columns",
     "comment": "lines that begin with it are no rows",
     "encoding": "it is not UTF-8",
     "decimal": "the sign before a number's fraction",
     "thousands": "the sign between groups of three digits",
     "unit_signs": "signs and units beside numbers that are no part of them",
-    "missing_values": "words among numbers, which stand for a missing value",
+    "missing_values": "words among numbers, or nines far from all others, which stand for a missing value",
 }
 
 

@@ -129,7 +129,7 @@ class _TableSource(_Source):
     SimpleImputer; `indicator` fills it by the mean (text: by a category of its own) and adds a column that
     is 1 where a gap was. A gap in a target is refused, or its row dropped."""
     missing_values: Many[str] = ()
-    """Further words that stand for a missing value, such as "-999"."""
+    """Further words that stand for a missing value, such as "unknown" or "-999" (and so -999.0)."""
     categories: Categories | dict[str, Categories] | None = None
     """What becomes of text, for all columns or by column: `one_hot` makes a column of 0 and 1 a category,
     `ordinal` the category's number in sorted order. Null refuses text."""
@@ -163,6 +163,8 @@ class CsvData(_TableSource):
     """The sign between values; null takes the one of `, ; tab |` that the first line has most."""
     header: bool = True
     """Whether the first line names the columns; without one they are column_1, column_2, …"""
+    skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many lines at the beginning come before all that, such as a title."""
     comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """The sign that begins a line which is no row, such as "#"."""
     encoding: str = "utf-8"

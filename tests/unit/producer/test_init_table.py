@@ -261,6 +261,33 @@ def test_comments_and_no_header(init: Init) -> None:
     assert len(bare.data.train.x) == len(run.data.train.x)
 
 
+@pytest.mark.parametrize(
+    ("title", "sep", "lines"),
+    [
+        ("Sales of May\n", ",", 1),
+        ("Umsatz 2024;;\n\n", ";", 2),
+        ("Measured by hand, on two days\nin Bonn\n", "\t", 2),
+    ],
+)
+def test_a_title_before_the_header_is_skipped_and_lines_keep_their_numbers(
+    init: Init, title: str, sep: str, lines: int
+) -> None:
+    text = table("city", "a", "y", sep=sep, city=lambda i: "XY"[i % 2], a=numbers, y=numbers)
+    new, run = init(title + text)
+
+    assert (run.job.data.skip_lines, left_out(new)) == (lines, {})
+    assert any(f"read      skip_lines: {lines}; a title" in line for line in lines_of(made(new)))
+    ragged = title + text + sep.join("abcd")
+    with pytest.raises(DataError, match=f"line {lines + ROWS + 2} has 4 values, and the header names 3"):
+        init(ragged)
+
+
+def test_a_column_of_words_has_no_title(init: Init) -> None:
+    words = table("word", "y", word=lambda i: "abc"[i % 3], y=lambda i: "xyz"[i % 3])
+    _, run = init(words)
+    assert run.job.data.skip_lines == 0
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_encodings_are_found(init: Init, encoding: str) -> None:
     text = table("größe", "y", größe=numbers, y=numbers)
@@ -343,6 +370,41 @@ def test_words_that_stand_for_a_gap_are_told(init: Init) -> None:
     new, _ = init(table("x", "y", x=lambda i: "unknown" if i == 3 else i * i % 17, y=numbers))
 
     assert any('read      missing_values: ["unknown"]' in line for line in lines_of(made(new)))
+
+
+def test_nines_far_from_all_others_stand_for_a_gap(init: Init) -> None:
+    def age(i: int) -> str:
+        return "-999.0" if i % 8 == 3 else str(18 + i)
+
+    new, run = init(table("age", "y", age=age, y=numbers))
+    assert run.job.data.missing_values == ("-999",)
+    (plan,) = made(new).columns
+    assert plan.settings == (("missing", "median"),)
+    assert plan.why.startswith("5 of 40 values are missing")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"age": lambda i: "999" if i == 3 else 18 + i},  # once
+        {"age": lambda i: "99" if i % 8 == 3 else 18 + 2 * i},  # not far from others
+        {"age": lambda i: "-999" if i % 8 == 3 else 18 + i, "height": lambda i: 10 * i - 999},
+    ],
+)
+def test_nines_that_may_be_values_stay(init: Init, cells: dict[str, Callable[[int], Any]]) -> None:
+    _, run = init(table(*cells, "y", **cells, y=numbers))
+    assert run.job.data.missing_values == ()
+
+
+def test_a_number_that_stands_for_a_gap_is_one_in_typed_files_too(tmp_path: Path, init: Init) -> None:
+    columns = {
+        "age": [-999.0 if i % 8 == 3 else 18.0 + i for i in range(ROWS)],
+        "y": list(map(numbers, range(ROWS))),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "b.parquet")
+    new, run = init((tmp_path / "b.parquet").read_bytes(), name="a.parquet")
+    assert run.job.data.missing_values == ("-999",)
+    assert made(new).columns[0].settings == (("missing", "median"),)
 
 
 def test_numbers_too_large_to_tell_apart_are_an_identifier(init: Init) -> None:
