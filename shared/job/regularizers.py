@@ -63,8 +63,8 @@ Regularizer = Annotated[L1 | L2 | L1L2, Kinds()]
 
 class _OfSamples(Frozen):
     reduction: Literal["mean", "sum"] = "mean"
-    """Whether a batch's loss has the mean of its samples' penalties, as in Keras from 3.14 on, or their sum, as
-    in Keras up to 3.13."""
+    """Whether a batch's loss has the mean of its samples' penalties, as in Keras from 3.14 on, or their sum,
+    as in Keras up to 3.13."""
 
 
 class ActivityL1(_OfSamples, L1):
