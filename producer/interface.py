@@ -19,6 +19,7 @@ from likewise.producer.results import (
     BenchResult,
     ComparisonResult,
     ExplanationResult,
+    PortBenchResult,
     PortResult,
     PortTrainingResult,
     Result,
@@ -152,11 +153,15 @@ def _compare_port(spec: str, options: Mapping[str, Any]) -> PortTrainingResult:
 
 def _refuse_of_jobs(options: Mapping[str, Any]) -> None:
     """Raise UsageError for an option that changes or queues a declared job: a port has programs."""
-    for name in ("set", "sides", "against", "key", "queue_anyway"):
+    names = {
+        name: f"--{name.replace('_', '-')}" for name in ("set", "sides", "against", "key", "queue_anyway")
+    }
+    names |= {"variants": "--variant", "host": "--host", "no_twin": "--no-twin"}
+    for name, option in names.items():
         if options.get(name):
             raise UsageError(
-                f"--{name.replace('_', '-')} is for a declared job; what a port.yaml trains is in its "
-                "programs, and in its training and seeds"
+                f"{option} is for a declared job; what a port.yaml trains is in its programs, and in its "
+                "training and seeds"
             )
 
 
@@ -255,12 +260,15 @@ def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
 def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
     """Time a job in every side, in turns on an otherwise idle host. Raises LikewiseError.
 
-    A job may also be the id of an experiment that was trained; a bench that was interrupted goes on.
+    A job may also be the id of an experiment that was trained; a bench that was interrupted goes on. And it
+    may be a port.yaml, whose two programs are timed as they are written.
     """
     from likewise.producer import benching, experiments
     from likewise.producer.bench.protocol import in_ways
     from likewise.producer.runs.routing import Need
 
+    if names_a_port(job):
+        return _bench_port(str(job), options)
     asked = replace(_Asked.of("bench", options, BenchOptions), seeds="1")
     timing = benching.Timing(
         ways=tuple(options.get("variants", ())),
@@ -288,6 +296,28 @@ def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
         with experiments.cancelling(session, record, goes_on_by="bench"):
             found = benching.bench_experiment(session, record, timing, sites, quiet=asked.quiet)
         return BenchResult(found, session)
+
+
+def _bench_port(spec: str, options: Mapping[str, Any]) -> PortBenchResult:
+    """Time the two programs of a port.yaml. Raises UsageError for what is only said of a declared job."""
+    from likewise.producer.experiments import teller
+    from likewise.producer.kept import Answer, keep_answer
+    from likewise.producer.port.file import read_port
+    from likewise.producer.port.timing import HowTimed, bench_port
+
+    _refuse_of_jobs({**options, "no_twin": not options.get("twin", True)})
+    port, quiet = read_port([spec], None), options.get("quiet", False)
+    how = HowTimed(budget_s=options.get("budget_s", 60), precision=options.get("precision", 0.02))
+    found = bench_port(port, how, tell=teller(quiet=quiet), quiet=quiet)
+    answer = Answer(
+        kind="port-bench",
+        subject=port.subject({side: one.framework_version for side, one in found.environments.items()}),
+        found=found,
+        verdict=found.verdict,
+        tags=options.get("tags", ()),
+        note=options.get("note", ""),
+    )
+    return PortBenchResult(found, keep_answer(answer))
 
 
 def sweep(

@@ -255,9 +255,9 @@ class ExplanationResult(Result):
 class BenchResult(Result):
     """How long each side takes."""
 
-    kind = "bench"
+    kind: Kind | None = "bench"
 
-    def __init__(self, bench: Bench, session: Session, *, owns: bool = True) -> None:
+    def __init__(self, bench: Bench, session: Session | None, *, owns: bool = True) -> None:
         super().__init__(session, owns=owns)
         self.bench = bench
 
@@ -280,6 +280,17 @@ class BenchResult(Result):
     def medians(self, phase: str = "run") -> dict[str, float]:
         """Return each side's median of a phase, in seconds."""
         return {self.bench.names[row.side]: row.median_s for row in self.bench.rows if row.phase == phase}
+
+
+class PortBenchResult(BenchResult):
+    """How long each of two programs takes."""
+
+    kind = "port-bench"
+
+    def __init__(
+        self, bench: Bench, experiment_id: str | None, session: Session | None = None, *, owns: bool = True
+    ) -> None:
+        super().__init__(bench.model_copy(update={"experiment_id": experiment_id}), session, owns=owns)
 
 
 class SweepResult(Result):
@@ -397,6 +408,7 @@ class BisectionResult(AnswerResult["Bisection"]):
 _ANSWERS: dict[AnswerKind, Callable[..., Result]] = {
     "port-check": PortResult,
     "port-comparison": PortTrainingResult,
+    "port-bench": PortBenchResult,
     "bisection": BisectionResult,
 }
 

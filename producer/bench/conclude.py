@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from likewise.producer.bench.models import (
     Bench,
@@ -19,12 +20,13 @@ from likewise.producer.bench.models import (
 )
 from likewise.producer.bench.protocol import median_interval, outliers, paired_ratio, relative_width
 from likewise.producer.display import both, count, number, plus_minus
-from likewise.producer.verdict.models import Comparison
+from likewise.producer.verdict.models import Comparison, Verdict
 from likewise.shared.results.run_result import Conditions
 
 PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
 _ONCE: frozenset[Phase] = frozenset({"import", "compile"})
-"""Phases that a warm worker does not go through again: taken from the first run."""
+"""Phases that a warm worker does not go through again. They, and those that no later run has, are taken from
+the first run."""
 MOST_LOAD = 0.25
 """Other programs may use so much of the cores before they disturb."""
 MOST_STOLEN = 0.02
@@ -34,8 +36,42 @@ Times = Mapping[str, Sequence[TimedRun]]
 """The timed runs of each side, by its label."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """It holds what the times rest on: whether the sides compute the same."""
+
+    experiment_id: str | None
+    name: str
+    verdict: Verdict
+    reason: str
+    """The first reason of the verdict."""
+    sides: Sequence[str]
+    failed: bool
+    """Whether a training failed."""
+    called: str
+    """What sentences call the sides: `sides`, `frameworks` or `programs`."""
+    work: str = "a whole warm run"
+    """What a timed run does, in words."""
+    devices: int
+    """How many unlike devices the sides ask for."""
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Compared:
+        """Return what a comparison of declared sides says."""
+        return cls(
+            experiment_id=comparison.experiment_id,
+            name=comparison.name,
+            verdict=comparison.verdict,
+            reason=next(iter(comparison.reasons), ""),
+            sides=comparison.sides,
+            failed=bool(comparison.failed),
+            called="frameworks" if all(run.side == run.framework for run in comparison.runs) else "sides",
+            devices=len({job.device for job in comparison.jobs.values()}),
+        )
+
+
 def conclude(
-    comparison: Comparison,
+    compared: Compared,
     *,
     first: Mapping[str, TimedRun],
     timed: Times,
@@ -45,16 +81,17 @@ def conclude(
     """Return all that a bench says.
 
     `first` has each side's first run, which warms up and compiles, `timed` those after it in the order they
-    ran, `missing` a sentence for each side that could not be timed.
+    ran, `missing` a sentence for each side that could not be timed, and what else is to be known first.
     """
-    ranks, withheld = _ranking(comparison, timed)
+    ranks, withheld = _ranking(compared, timed)
     return Bench(
-        experiment_id=comparison.experiment_id,
-        name=comparison.name,
-        verdict=comparison.verdict,
+        experiment_id=compared.experiment_id,
+        name=compared.name,
+        verdict=compared.verdict,
         rows=tuple(row for side, runs in timed.items() for row in _rows(first[side], runs)),
         throughput=tuple(_throughputs(timed)),
         peak_bytes=tuple(_peak(first[side], runs) for side, runs in timed.items()),
+        work=compared.work,
         ranking=ranks,
         ranking_withheld_because=withheld,
         warnings=(*missing, *_warnings(first, timed, precision=precision)),
@@ -67,8 +104,9 @@ def conclude(
 
 def _rows(first: TimedRun, runs: Sequence[TimedRun]) -> Iterator[PhaseTimes]:
     for phase in PHASES:
-        of = [first] if phase in _ONCE else runs
+        of = [] if phase in _ONCE else runs
         samples = [one.phases[phase] for one in of if phase in one.phases]
+        samples = samples or [one.phases[phase] for one in [first] if phase in one.phases]
         if samples:
             yield PhaseTimes(
                 **first.identity,
@@ -99,9 +137,9 @@ def _peak(first: TimedRun, runs: Sequence[TimedRun]) -> Peak:
     )
 
 
-def _ranking(comparison: Comparison, timed: Times) -> tuple[tuple[Rank, ...] | None, str | None]:
+def _ranking(compared: Compared, timed: Times) -> tuple[tuple[Rank, ...] | None, str | None]:
     """Return the sides from the fastest on, or why none is named."""
-    withheld = _withheld(comparison, timed)
+    withheld = _withheld(compared, timed)
     if withheld:
         return None, withheld
     ordered = sorted(timed.values(), key=lambda runs: statistics.median(_seconds(runs)))
@@ -123,23 +161,22 @@ def _rank(runs: Sequence[TimedRun], fastest: Sequence[TimedRun]) -> Rank:
     )
 
 
-def _withheld(comparison: Comparison, timed: Times) -> str | None:
+def _withheld(compared: Compared, timed: Times) -> str | None:
     """Return why no winner is named, if so. Devices may differ where the sides ask for unlike ones."""
-    sides = "frameworks" if all(run.side == run.framework for run in comparison.runs) else "sides"
-    if comparison.failed:
-        return f"a training failed, so nothing was timed: {comparison.reasons[0]}"
-    if len(comparison.sides) < 2:
-        return f"only {comparison.sides[0]} was asked for"
-    if comparison.verdict != "agree":
-        known = f"the {sides} do not" if comparison.verdict == "differ" else f"it is open whether the {sides}"
-        return f"{known} compute the same, and a faster one may simply do less: {comparison.reasons[0]}"
+    sides = compared.called
+    if compared.failed:
+        return f"a training failed, so nothing was timed: {compared.reason}"
+    if len(compared.sides) < 2:
+        return f"only {compared.sides[0]} was asked for"
+    if compared.verdict != "agree":
+        known = f"the {sides} do not" if compared.verdict == "differ" else f"it is open whether the {sides}"
+        return f"{known} compute the same, and a faster one may simply do less: {compared.reason}"
     if len({runs[0].of for runs in timed.values()}) < 2:
         return f"fewer than two {sides} could be timed"
     environments = [one.environment for runs in timed.values() for one in runs]
-    asked = {job.device for job in comparison.jobs.values()}
     for what, values in (
         ("hosts", {one.host for one in environments}),
-        ("devices", {one.device for one in environments} if len(asked) < 2 else set()),
+        ("devices", {one.device for one in environments} if compared.devices < 2 else set()),
     ):
         if len(values) > 1:
             return f"they ran on different {what}: {both(sorted(values))}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.status import Status
 
-from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.conclude import Compared, conclude
 from likewise.producer.bench.models import Bench, Phase, TimedRounds, TimedRun, name_of
 from likewise.producer.bench.protocol import Enough, alternate
 from likewise.producer.display import count, plus_minus, seconds
@@ -53,7 +53,7 @@ def timed_rounds(
     """
     timing = _Timing(outcome, experiment=measured.experiment, sites=sites, progress=progress)
     if not measured.first:
-        progress.begin(len(timing.names), enough.budget_s)
+        progress.begin(f"{count(len(timing.names), 'way')} of training it", enough.budget_s)
         first, missing = yield from _warm_up(timing, progress=progress)
         measured = measured.model_copy(update={"first": first, "missing": tuple(missing)})
     found = {label: list(measured.timed.get(label, ())) for label in measured.first}
@@ -80,7 +80,7 @@ def concluded(outcome: Judged, measured: TimedRounds) -> Bench:
         f"{outcome.record.experiment_id} goes on",
     )
     return conclude(
-        outcome.comparison,
+        Compared.of(outcome.comparison),
         first=measured.first,
         timed=measured.timed,
         missing=(*measured.missing, *(() if measured.complete else cut_short)),
@@ -218,10 +218,10 @@ class Progress:
         self._name = ""
         self._said_s = time.monotonic()
 
-    def begin(self, sides: int, budget_s: float) -> None:
+    def begin(self, what: str, budget_s: float) -> None:
         """Say before what is to come and how long that takes."""
         self._line(
-            f"timing {count(sides, 'way')} of training it: first a run of each, which takes as long as "
+            f"timing {what}: first a run of each, which takes as long as "
             f"compiling does; then rounds for at most about {seconds(budget_s)}"
         )
 

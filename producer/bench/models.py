@@ -23,13 +23,13 @@ class TimedSide(Frozen):
     """Whatever is said of one side that was timed names the side."""
 
     framework: Framework
-    variant: Execution
-    """The way of executing, as the side's job has it."""
+    variant: Execution | Literal["own"]
+    """The way of executing, as the side's job has it; `own` for a program of the user's own."""
     side: Label
     """The label under which it was timed: `torch-compiled` for a way that the bench chose."""
 
 
-def name_of(side: Label, *, of: Label, execution: Execution) -> str:
+def name_of(side: Label, *, of: Label, execution: str) -> str:
     """Return what sentences call a timed side, which is `of` in the comparison.
 
     It is its label, or `torch compiled` for a way of executing that the bench chose.
@@ -98,7 +98,8 @@ class PhaseTimes(TimedSide):
     queue: from submission to claim. import: the framework's, once a worker. build: model, weights and data
     on the device. compile: of the first run, what its compiling calls took. step: one update, steady.
     train: all updates but compiling ones. inference: outputs on the held-out samples and the rows to
-    predict. run: build, compile, train and inference together, in a warm worker.
+    predict; of a user's own program, on one batch. run: build, compile, train and inference together, in a
+    warm worker; of a user's own program, train and inference.
     """
 
     phase: Phase
@@ -141,13 +142,16 @@ class Bench(Frozen):
     """This is the document of `bench --json`."""
 
     schema_version: Literal[1] = BENCH_SCHEMA_VERSION
-    experiment_id: str
+    experiment_id: str | None
+    """Null for two programs of the user's own whose bench could not be kept."""
     name: str
     verdict: Verdict
     """Whether the values agree, as `compare` says it."""
     rows: Many[PhaseTimes]
     throughput: Many[Throughput]
     peak_bytes: Many[Peak]
+    work: str = "a whole warm run"
+    """What a timed run does, in words."""
     ranking: Many[Rank] | None
     ranking_withheld_because: str | None
     warnings: Many[str]

@@ -234,7 +234,8 @@ def bench(
     falls on all alike. Who computes something else is not ranked. Each framework is timed in several ways
     of executing; sides that are named are timed as they are. One seed is trained, whatever the job asks for.
     Every round is kept: a bench that was interrupted shows what it has, and goes on where it is named by its
-    id; a comparison that is named so is timed as it was trained.
+    id; a comparison that is named so is timed as it was trained. The two programs of a port.yaml are timed as
+    they are written, and ranked where likewise port check holds.
 
     \b
     Examples:
@@ -242,6 +243,7 @@ def bench(
       likewise bench digits --variant auto --budget 120
       likewise bench matched --sides torch:eager,torch:compiled,tensorflow
       likewise bench job.yaml --json > bench.json
+      likewise bench port.yaml --budget 30
       likewise bench last
     """
     from likewise.producer import interface

@@ -122,6 +122,8 @@ class KindName(StrEnum):
     sweep = "sweep"
     port_check = "port-check"
     port_comparison = "port-comparison"
+    port_explanation = "port-explanation"
+    port_bench = "port-bench"
     bisection = "bisection"
 
 

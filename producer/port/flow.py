@@ -40,7 +40,7 @@ class OpenPort:
 
 @contextmanager
 def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
-    """Start both programs, with their checkpoints.
+    """Start both programs, with their checkpoints, in the precision of the port.
 
     Raises UsageError where no batch can be drawn, RunFailedError where a program fails, with the user's
     own line.
@@ -61,6 +61,20 @@ def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
         by_hand = () if port.lock is None else read_lock(port.lock, (first.label, second.label))
         checkpoints = first.checkpoint is not None, second.checkpoint is not None
         yield OpenPort((hosts[0], hosts[1]), batch, PortStart(checkpoints, by_hand))
+
+
+@contextmanager
+def opened_as_written(port: Port, *, tell: Callable[[str], None]) -> Iterator[tuple[Hosted, Hosted]]:
+    """Start both programs as their users wrote them, to be timed: nothing is widened or watched.
+
+    Raises RunFailedError where a program fails, with the user's own line.
+    """
+    settings = Settings.from_environment()
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(one) for one in _hosted(port, settings, stack, tell))
+        for host, program in zip((first, second), port.programs, strict=True):
+            host.open(program.file, program.maker, "as_written")
+        yield first, second
 
 
 def _hosted(

@@ -78,6 +78,18 @@ class RowOrder:
 
 
 @dataclass(frozen=True)
+class TimedPlan:
+    """Which batches a program is timed on."""
+
+    loader: bool
+    """Whether they come from the program's own data("train")."""
+    size: int | None
+    """How many rows an update takes of arrays; None for all."""
+    order: NDArray[np.int64] | None
+    """The rows of each update of the batch, (updates, rows); None for all of them in each."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Inputs by name, with the samples first, and the targets of the loss."""
 
@@ -223,6 +235,17 @@ class Hosted:
         return "step" in self._takes["functions"]
 
     @property
+    def trains(self) -> bool:
+        """Return whether its file defines what trains it."""
+        there = set(self._takes["functions"])
+        return "step" in there or {"loss", "optimizer"} <= there
+
+    @property
+    def loads(self) -> bool:
+        """Return whether its file defines data(split)."""
+        return "data" in self._takes["functions"]
+
+    @property
     def lines(self) -> dict[str, str]:
         """Return where the user's file defines each of its functions, as `file.py:12`."""
         return dict(self._takes["lines"])
@@ -321,6 +344,26 @@ class Hosted:
             list(answer["rates"]),
             float(answer["train_s"]),
         )
+
+    def ready(self, batch: Batch, inputs: Arrays, plan: TimedPlan) -> dict[str, Any]:
+        """Make the batches ready that it is timed on; return whether it `trains`, and its `environment`.
+
+        `inputs` are the batch's, as they lie in this program.
+        """
+        arrays: Arrays = {}
+        if not plan.loader:
+            arrays = {**self._inputs(inputs), **_group("more", batch.more)}
+            if batch.targets is not None:
+                arrays["targets"] = batch.targets
+            if plan.order is not None:
+                arrays["order"] = plan.order
+        question = {"ask": "ready", "target": batch.target, "loader": plan.loader, "size": plan.size}
+        answer, _ = self._ask(question, arrays)
+        return {**answer, "import_s": self._takes["import_s"], "build_s": self._takes["build_s"]}
+
+    def time(self, updates: int, *, infers: bool) -> dict[str, Any]:
+        """Return what a timed run came to (see `worker.port.timing`); `infers` adds a pass over a batch."""
+        return self._ask({"ask": "time", "updates": updates, "infers": infers})[0]
 
     def _ask(
         self, question: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from likewise.producer.display import both, count, gap, number
 from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.evidence import outputs_of
-from likewise.producer.port.file import Port
+from likewise.producer.port.file import Port, PortPlan
 from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.hosted import Arrays, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.ladder import climb
@@ -160,27 +160,16 @@ class _Trainer:
             steps=self._port.training.updates,
             common=self._common,
             drops=True,
-            rows=RowOrder(self._order(seed), seed),
+            rows=RowOrder(row_order(self._port.training, self._samples, seed), seed),
         )
         side.load(found.weights)
         outputs = outputs_of(side.forward(inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
         return _Trained(seed, found.losses, weights, outputs, found.train_s)
 
-    def _order(self, seed: int) -> NDArray[np.int64] | None:
-        """Return the rows of each update: each epoch is a permutation that the seed draws."""
-        training = self._port.training
-        samples = len(next(iter(self._pairing.batch.inputs.values())))
-        size = training.batch_size
-        if size is None or size >= samples:
-            return None
-        each = samples // size
-        draws = np.random.default_rng(seed)
-        epochs = [
-            draws.permutation(samples)[: each * size].reshape(each, size)
-            for _ in range(-(-training.updates // each))
-        ]
-        return np.concatenate(epochs)[: training.updates].astype(np.int64)
+    @property
+    def _samples(self) -> int:
+        return len(next(iter(self._pairing.batch.inputs.values())))
 
     def _noise(self, first: _Trained) -> float:
         """Return how far the reference comes from where it came, begun by rounding elsewhere."""
@@ -238,7 +227,6 @@ class _Trainer:
             if cause is not None:
                 lines = both([f"{label} {line}" for label, line in cause.lines.items()])
                 reasons = [*reasons, f"{cause.text}{f' ({lines})' if lines else ''}."]
-        samples = len(next(iter(pairing.batch.inputs.values())))
         return PortTraining(
             name=self._port.name,
             sides=labels,
@@ -246,7 +234,7 @@ class _Trainer:
             files={one.label: one.file.name for one in self._port.programs},
             hosts={host.label: host.where for host in self._found.hosts},
             updates=self._port.training.updates,
-            batch=min(self._port.training.batch_size or samples, samples),
+            batch=min(self._port.training.batch_size or self._samples, self._samples),
             runs={
                 label: tuple(one.told() for one in side)
                 for label, side in zip(labels, (mine, theirs), strict=True)
@@ -328,6 +316,21 @@ class _Trainer:
             f"{carried}. Over {count(len(gaps), 'seed')} the final losses {words[over]} "
             f"{number(tests[0].margin)} of each other."
         ]
+
+
+def row_order(plan: PortPlan, samples: int, seed: int) -> NDArray[np.int64] | None:
+    """Return the rows of each update: each epoch is a permutation that the seed draws; None where every
+    update takes all rows.
+    """
+    size = plan.batch_size
+    if size is None or size >= samples:
+        return None
+    each = samples // size
+    draws = np.random.default_rng(seed)
+    epochs = [
+        draws.permutation(samples)[: each * size].reshape(each, size) for _ in range(-(-plan.updates // each))
+    ]
+    return np.concatenate(epochs)[: plan.updates].astype(np.int64)
 
 
 def _signs(array: NDArray[Any]) -> NDArray[np.float64]:

@@ -58,7 +58,8 @@ class BenchDocument(Document):
     @property
     def notes(self) -> Sequence[str]:
         """Return what a reader should doubt, and the experiment's id."""
-        return (*self.bench.warnings, f"Experiment {self.bench.experiment_id}.")
+        kept = self.bench.experiment_id
+        return (*self.bench.warnings, *([] if kept is None else [f"Experiment {kept}."]))
 
     def tables(self) -> Iterator[Table]:
         """Yield the ranking and the phases."""
@@ -168,7 +169,7 @@ def sentences(bench: Bench) -> tuple[str, ...]:
         return (f"No winner is named: {why.removesuffix('.')}.",)
     fastest, *others = bench.ranking
     tied = [bench.names[one.side] for one in others if not one.slower]
-    lines = [f"{bench.names[fastest.side]} takes {display.seconds(fastest.median_s)} for a whole warm run"]
+    lines = [f"{bench.names[fastest.side]} takes {display.seconds(fastest.median_s)} for {bench.work}"]
     if tied:
         lines[0] += f", and cannot be told from {both(tied)}"
     lines[0] += "."

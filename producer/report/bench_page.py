@@ -40,7 +40,7 @@ def page_of(
             *([Section("Where time goes", [*([drawn] if drawn else []), phases])] if phases.rows else []),
             *([Section("Warnings", [Listing(bench.warnings)])] if bench.warnings else []),
         ],
-        foot=(f"Experiment {bench.experiment_id}",),
+        foot=() if bench.experiment_id is None else (f"Experiment {bench.experiment_id}",),
     )
 
 

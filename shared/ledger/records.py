@@ -37,7 +37,7 @@ from likewise.shared.results.run_result import Failure
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy", "stopping", "stuck"]
 
-AnswerKind = Literal["port-check", "port-comparison", "bisection"]
+AnswerKind = Literal["port-check", "port-comparison", "port-explanation", "port-bench", "bisection"]
 """What has no runs of its own: only what it came to is kept."""
 Kind = Literal["comparison", "explanation", "bench", "sweep"] | AnswerKind
 """What was asked for when an experiment was submitted."""

@@ -71,13 +71,18 @@ LONG = {
     ("docs/explain.md", "why torch differs from tensorflow  diabetes"),
     ("docs/output.md", "likewise compare article"),
     ("docs/port.md", "$ likewise compare port.yaml"),
+    ("docs/port.md", "$ likewise bench port.yaml"),
     ("docs/port.md", "$ likewise code digits"),
     ("docs/stock.md", "$ likewise bench digits"),
 }
 """What takes too long for every run."""
 SOME_LINES = {("docs/output.md", "table,row,side")}
 """What shows some lines of many, each of which has to be there, in this order."""
-TIMED = {("README.md", "$ likewise bench"), ("docs/stock.md", "$ likewise bench")}
+TIMED = {
+    ("README.md", "$ likewise bench"),
+    ("docs/stock.md", "$ likewise bench"),
+    ("docs/port.md", "$ likewise bench"),
+}
 """What shows times of one machine, whose order may be another on the next: it is run, and not compared."""
 LEFT_OUT = ("torch@cuda", "==2.12")
 """Commands with these are left out of a block: they need a GPU, or a further version."""

@@ -27,6 +27,7 @@ from likewise.shared.port.wire import PROGRAM_FAILED, receive, send
 from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError, TrainingPlan
 from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
+from likewise.worker.port.timing import GivenBatches, TimedProgram
 from likewise.worker.port.verified import VerifiedFolder
 
 Step = tuple[str, NDArray[Any]]
@@ -68,6 +69,8 @@ class _Host:
         self._framework = framework
         self._folder = folder
         self._program: ImportedProgram | None = None
+        self._timed: TimedProgram | None = None
+        self._import_s: float | None = None
         self._asks: Mapping[str, Callable[[dict[str, Any], Arrays], Answer]] = {
             "open": self._open,
             "describe": self._describe,
@@ -86,6 +89,8 @@ class _Host:
             "gradients": self._gradients,
             "update": self._update,
             "train": self._train,
+            "ready": self._ready,
+            "time": self._time,
         }
 
     @property
@@ -102,10 +107,13 @@ class _Host:
     def _open(self, question: dict[str, Any], _: Arrays) -> Answer:
         if question["keras_2"]:  # it is looked at when TensorFlow is imported
             os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        began = time.perf_counter()
         try:
             module = import_module(f"likewise.worker.adapters.{self._framework}_adapter.imported")
         except ImportError as error:
             raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
+        imported = time.perf_counter()
+        self._import_s = self._import_s or imported - began
         file, precision, seed = Path(question["file"]), str(question["precision"]), int(question["seed"])
         if self._folder is not None:
             file = self._folder.folder / file
@@ -116,6 +124,8 @@ class _Host:
             "arguments": self.program.arguments(),
             "inputs": self.program.names_of_inputs,
             "lines": self.program.lines_of_functions,
+            "import_s": self._import_s,
+            "build_s": time.perf_counter() - imported,
         }, {}
 
     def _describe(self, _: dict[str, Any], __: Arrays) -> Answer:
@@ -224,6 +234,24 @@ class _Host:
             "train_s": train_s,
         }
         return told, arrays
+
+    def _ready(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        given = None
+        if not question["loader"]:
+            given = GivenBatches(
+                inputs=_named(arrays, "inputs"),
+                targets=arrays.get("targets"),
+                target=str(question["target"]),
+                more=_named(arrays, "more"),
+                order=arrays.get("order"),
+            )
+        self._timed = TimedProgram(self.program, given, size=question["size"])
+        return {"infers": self._timed.infers, "environment": self._timed.environment()}, {}
+
+    def _time(self, question: dict[str, Any], _: Arrays) -> Answer:
+        if self._timed is None:
+            raise ProgramError("no batches were made ready")
+        return self._timed.run(int(question["updates"]), infers=bool(question["infers"])), {}
 
 
 def _steps(question: dict[str, Any], arrays: Arrays) -> tuple[list[Step], list[Step]]:

@@ -28,6 +28,8 @@ OWN = "own"
 """The kind of a module with weights that no table knows."""
 STEPS_OF_SCHEDULE = 5
 """The learning rates of so many first updates are told of an optimizer with a schedule."""
+AS_WRITTEN = "as_written"
+"""The precision of a program that is timed: whatever its own code makes, with nothing widened or watched."""
 OUTPUTS = "outputs"
 """The program's outputs among the calls: a call without a module."""
 
@@ -147,6 +149,28 @@ class TrainingPlan:
     """Whether dropout drops, as for `forward`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenProgram:
+    """A program as its user wrote it, to be timed: opened with `AS_WRITTEN`."""
+
+    tensor: Callable[[Any], Any]
+    """Makes of an array what the program is fed; a tensor stays as it is."""
+    begin: Callable[[], None]
+    """Makes ready for a training, before its clock starts."""
+    update: Callable[[Mapping[str, Any], Any, Mapping[str, Any]], object] | None
+    """Trains on a model's inputs and the targets, or, with a step of the user's own, on the whole batch."""
+    infer: Callable[[Mapping[str, Any]], object] | None
+    """Runs forward in evaluation mode; None where there are several models."""
+    synchronize: Callable[[], None]
+    """Waits until the device has done what it was asked."""
+    kept: Callable[[], AbstractContextManager[None]]
+    """Puts the weights back on exit."""
+    reset_device_peak: Callable[[], None]
+    device_peak_bytes: Callable[[], int | None]
+    environment: Mapping[str, Any]
+    """What it runs on: `framework_version`, `versions`, `device`, `threads`, `execution` and `precision`."""
+
+
 class ImportedProgram(ABC):
     """A user's program on one framework. Not thread-safe."""
 
@@ -264,6 +288,10 @@ class ImportedProgram(ABC):
     @abstractmethod
     def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
         """Train freely, in training mode, by the user's step where there is one; put the old weights back."""
+
+    @abstractmethod
+    def as_written(self) -> WrittenProgram:
+        """Return the program as it is timed. It was opened with `AS_WRITTEN`."""
 
     def batches(
         self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan

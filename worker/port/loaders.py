@@ -21,8 +21,8 @@ def first_samples(result: Any) -> tuple[Arrays, dict[str, Any]]:
     """
     read: list[Arrays] = []
     numbers, ended = 0, True
-    for batch in _batches(result):
-        read.append(_named(batch))
+    for batch in batches_of(result):
+        read.append({name: _array(one) for name, one in named_parts(batch).items()})
         numbers += sum(array.size for array in read[-1].values())
         if numbers >= MOST_NUMBERS:
             ended = False
@@ -40,8 +40,9 @@ def first_samples(result: Any) -> tuple[Arrays, dict[str, Any]]:
     }
 
 
-def _batches(result: Any) -> Iterator[Any]:
-    if isinstance(result, Mapping) or _is_arrays(result):
+def batches_of(result: Any) -> Iterator[Any]:
+    """Yield each batch of what data(split) returned, as it is; arrays are one batch."""
+    if isinstance(result, Mapping) or is_arrays(result):
         yield result
         return
     if hasattr(result, "__getitem__") and hasattr(result, "__len__") and not hasattr(result, "__iter__"):
@@ -50,7 +51,7 @@ def _batches(result: Any) -> Iterator[Any]:
     yield from result
 
 
-def _is_arrays(result: Any) -> bool:
+def is_arrays(result: Any) -> bool:
     """Return whether this is arrays themselves, not batches of them."""
     if hasattr(result, "shape"):
         return True
@@ -59,23 +60,24 @@ def _is_arrays(result: Any) -> bool:
     )
 
 
-def _named(batch: Any) -> Arrays:
+def named_parts(batch: Any) -> dict[str, Any]:
+    """Return the parts of a batch by name, as they are. Raises ProgramError for more than there are names."""
     if isinstance(batch, Mapping):
-        return {str(name): _array(one) for name, one in batch.items()}
+        return {str(name): one for name, one in batch.items()}
     parts = list(batch) if isinstance(batch, tuple | list) else [batch]
     names = ("x", "y", "sample_weight")
     if len(parts) > len(names):
         raise ProgramError(
             f"data(split) gave a batch of {len(parts)} parts; it must be x, (x, y) or a mapping of arrays"
         )
-    found: Arrays = {}
+    found: dict[str, Any] = {}
     for name, part in zip(names, parts, strict=False):
         if isinstance(part, Mapping):
-            found |= {str(key): _array(one) for key, one in part.items()}
+            found |= {str(key): one for key, one in part.items()}
         elif isinstance(part, tuple | list) and part and hasattr(part[0], "shape"):
-            found |= {f"{name}{place}": _array(one) for place, one in enumerate(part)}
+            found |= {f"{name}{place}": one for place, one in enumerate(part)}
         else:
-            found[name] = _array(part)
+            found[name] = part
     return found
 
 

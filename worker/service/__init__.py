@@ -14,5 +14,5 @@ gpu_lock    one worker of a framework a GPU
 logs        what a worker writes of itself, as text or as JSON
 metrics     what it tells Prometheus
 memory      what its control group may take, and whether the kernel has killed for it
-machine     its cores, a host to oneself for a timed run, and what disturbed it
+machine     a host to oneself for a timed run, and what disturbed it
 """

@@ -33,12 +33,12 @@ from likewise.shared.names import environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
 from likewise.shared.worker_code import worker_code
 from likewise.worker.adapters import adapter_names
+from likewise.worker.counters import this_host
 from likewise.worker.service.child_page import ChildPage
 from likewise.worker.service.gpu_lock import devices_served, own_gpu
 from likewise.worker.service.intake import Consumer, Intake
 from likewise.worker.service.keeper import Identity, Keeper
 from likewise.worker.service.logs import now_about, set_up
-from likewise.worker.service.machine import this_host
 from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.quarantine import guarded_transport
 from likewise.worker.service.reconciler import Reconciler

@@ -24,10 +24,10 @@ from likewise.shared.ledger.leases import HeldRun, Leases, WhyLetGo
 from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
 from likewise.shared.names import kind_of
 from likewise.shared.settings import Settings
+from likewise.worker.counters import cores, half_of_the_cores
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
 from likewise.worker.service.logs import now_about
-from likewise.worker.service.machine import cores, half_of_the_cores
 from likewise.worker.service.memory import MemoryGroup
 from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.patience import Sayer

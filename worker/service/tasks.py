@@ -39,18 +39,12 @@ from likewise.shared.settings import Settings
 from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.counters import half_of_the_cores, moment, this_host
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.service.hosting import host_program
 from likewise.worker.service.logs import now_about, set_up
-from likewise.worker.service.machine import (
-    HostLease,
-    conditions,
-    half_of_the_cores,
-    moment,
-    this_host,
-    wait_until_free,
-)
+from likewise.worker.service.machine import HostLease, conditions, wait_until_free
 from likewise.worker.service.memory import be_first_to_go, memory_bytes
 from likewise.worker.service.patience import patiently
 from likewise.worker.service.quarantine import send_to_the_back, set_aside

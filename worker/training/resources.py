@@ -1,6 +1,6 @@
-"""What trainings take of the machine: memory and CPU threads, estimated before and measured after.
+"""What trainings take of the machine, memory and CPU threads, estimated before.
 
-The peak of memory is counted by the operating system, from a moment on. Members train together in groups
+Members train together in groups
 whose estimated memory stays below MOST_BYTES. A training takes one thread until its updates are large enough
 to share out: threads that share a small operation wait for each other longer than they work. The bound and
 its measurements are in docs/decisions, "Threads by size".
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil, prod
-from pathlib import Path
 
 import numpy as np
 
@@ -26,29 +24,6 @@ from likewise.worker.adapters.constants import slot_starts
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
 
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-
-
-_STATUS = Path("/proc/self/status")
-
-
-def reset_peak() -> int | None:
-    """Forget the peak; what the process holds now.
-
-    None where the system cannot forget it: the peak then stays that of the process's whole life.
-    """
-    try:
-        _CLEAR_REFS.write_text("5")
-    except OSError:
-        return None
-    return peak_bytes()
-
-
-def grown_bytes(held: int | None) -> int | None:
-    """Return how far the peak has risen above what was held at the reset."""
-    peak = peak_bytes()
-    return None if held is None or peak is None else max(0, peak - held)
-
 
 def give_back() -> None:
     """Return what is free to the system (glibc), so that what is needed next is seen to be taken."""
@@ -56,23 +31,6 @@ def give_back() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
-
-
-def peak_bytes() -> int | None:
-    """Return the peak of resident memory since the last reset."""
-    try:
-        status = _STATUS.read_text()
-    except OSError:
-        return _peak_of_the_process()
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return _peak_of_the_process()
-
-
-def _peak_of_the_process() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 SHARED_FROM = 10_000_000

@@ -19,9 +19,9 @@ from likewise.shared.results.run_result import Memory
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Trace, TraceRequest
 from likewise.shared.run import Run
+from likewise.worker import counters
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.trainer import State
-from likewise.worker.training import resources
 from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, KeptCheckpoints
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import groups_of
@@ -267,7 +267,7 @@ class RunTrainer:
         """Train the group as one training. Where it turns out not to train together, that is noted."""
         self._keep_checkpoint(position)
         resumed, self._resumed = self._resumed, {}  # the first training alone goes on from it
-        held_bytes = resources.reset_peak()
+        held_bytes = counters.reset_peak()
         self._adapter.reset_device_peak()
         training: OngoingTraining | None = None
         trained: list[Trained] = []
@@ -325,8 +325,8 @@ class RunTrainer:
     ) -> list[Trained]:
         """Add to each member what the training took; `held_bytes` is what the process held before it."""
         memory = Memory(
-            peak_bytes=resources.peak_bytes(),
-            grown_bytes=resources.grown_bytes(held_bytes),
+            peak_bytes=counters.peak_bytes(),
+            grown_bytes=counters.grown_bytes(held_bytes),
             device_peak_bytes=self._adapter.device_peak_bytes(),
         )
         timings = training.stopwatch.timings(self._queue_s, members=len(training.members))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from likewise.worker.service import machine
-from likewise.worker.service.machine import conditions, moment
+from likewise.worker import counters
+from likewise.worker.counters import moment
+from likewise.worker.service.machine import conditions
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 
@@ -30,9 +31,9 @@ def test_the_time_that_another_program_takes_is_not_counted_as_the_run_s_own() -
 
 def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = len(os.sched_getaffinity(0))
-    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(machine, "_QUOTA_OF_VERSION_1", tmp_path)
-    assert machine.cores() == own
+    monkeypatch.setattr(counters, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(counters, "_QUOTA_OF_VERSION_1", tmp_path)
+    assert counters.cores() == own
     for written, expected in {
         "max 100000": own,
         "50000 100000": 1,
@@ -40,8 +41,8 @@ def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, t
         "9900000 100000": own,
     }.items():
         (tmp_path / "cpu.max").write_text(f"{written}\n")
-        assert machine.cores() == expected
-        assert machine.half_of_the_cores() == max(1, expected // 2)
+        assert counters.cores() == expected
+        assert counters.half_of_the_cores() == max(1, expected // 2)
 
 
 @pytest.mark.parametrize(("micros", "most"), [("-1", None), ("50000", 1), ("100000", 1), ("200000", 2)])
@@ -49,16 +50,16 @@ def test_so_does_a_quota_of_the_older_control_groups(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, micros: str, most: int | None
 ) -> None:
     own = len(os.sched_getaffinity(0))
-    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(machine, "_QUOTA_OF_VERSION_1", tmp_path)
+    monkeypatch.setattr(counters, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(counters, "_QUOTA_OF_VERSION_1", tmp_path)
     (tmp_path / "cpu.cfs_quota_us").write_text(f"{micros}\n")
     (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
-    assert machine.cores() == min(own, most or own)
+    assert counters.cores() == min(own, most or own)
 
 
 def test_a_host_has_one_name_in_all_its_containers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They share the kernel's id, and have host names of their own; where it is not told, that has to do."""
-    monkeypatch.setattr(machine, "_BOOT_ID", tmp_path / "boot_id")
-    assert machine.this_host() == socket.gethostname()
+    monkeypatch.setattr(counters, "_BOOT_ID", tmp_path / "boot_id")
+    assert counters.this_host() == socket.gethostname()
     (tmp_path / "boot_id").write_text("410d083a-fad3-4751-a2bf-e12972b159a9\n")
-    assert machine.this_host() == "410d083a-fad3"
+    assert counters.this_host() == "410d083a-fad3"

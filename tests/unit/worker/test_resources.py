@@ -12,6 +12,7 @@ import pytest
 
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
+from likewise.worker import counters
 from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training import resources
 from likewise.worker.training.resources import SHARED_FROM, threads_of
@@ -25,11 +26,11 @@ def touch() -> None:
 
 
 def test_the_peak_counts_memory_that_was_given_back() -> None:
-    resources.reset_peak()
-    before = resources.peak_bytes()
+    counters.reset_peak()
+    before = counters.peak_bytes()
     assert before is not None
     touch()
-    after = resources.peak_bytes()
+    after = counters.peak_bytes()
     assert after is not None
     assert after - before > 0.9 * SIZE
 
@@ -37,9 +38,9 @@ def test_the_peak_counts_memory_that_was_given_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_what_a_training_needs_is_told_apart_from_what_the_process_holds() -> None:
     kept = np.ones(SIZE, dtype=np.uint8)
-    held = resources.reset_peak()
+    held = counters.reset_peak()
     touch()
-    grown = resources.grown_bytes(held)
+    grown = counters.grown_bytes(held)
     assert held is not None
     assert held > kept.nbytes
     assert grown is not None
@@ -49,10 +50,10 @@ def test_what_a_training_needs_is_told_apart_from_what_the_process_holds() -> No
 def test_where_a_peak_cannot_be_forgotten_nothing_is_said_of_its_growth(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(resources, "_CLEAR_REFS", tmp_path)
-    assert resources.reset_peak() is None
-    assert resources.grown_bytes(None) is None
-    assert resources.peak_bytes() is not None
+    monkeypatch.setattr(counters, "_CLEAR_REFS", tmp_path)
+    assert counters.reset_peak() is None
+    assert counters.grown_bytes(None) is None
+    assert counters.peak_bytes() is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
@@ -60,9 +61,9 @@ def test_what_is_free_is_given_back() -> None:
     pieces = [np.ones(10_000, np.uint8) for _ in range(10_000)]  # small ones, which the allocator keeps
     pinned = pieces[-1]
     del pieces
-    kept = resources.reset_peak()
+    kept = counters.reset_peak()
     resources.give_back()
-    left = resources.reset_peak()
+    left = counters.reset_peak()
     assert pinned.size
     assert kept is not None
     assert left is not None
@@ -72,9 +73,9 @@ def test_what_is_free_is_given_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_a_reset_forgets_the_peak() -> None:
     touch()
-    high = resources.peak_bytes()
-    resources.reset_peak()
-    low = resources.peak_bytes()
+    high = counters.peak_bytes()
+    counters.reset_peak()
+    low = counters.peak_bytes()
     assert high is not None
     assert low is not None
     assert low < high - 0.9 * SIZE

@@ -14,8 +14,9 @@ import pytest
 
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
+from likewise.worker import counters
 from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.training import blocks, resources
+from likewise.worker.training import blocks
 from likewise.worker.training.metrics import member_metrics
 
 Jobs = Callable[..., Job]
@@ -182,7 +183,7 @@ def test_the_peak_of_memory_is_recorded(lab: Any, job_of: Jobs) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_the_peak_of_memory_is_that_of_this_training(lab: Any, job_of: Jobs) -> None:
     np.ones(200 * 1024 * 1024, dtype=np.uint8)
-    before = resources.peak_bytes()
+    before = counters.peak_bytes()
     seed = lab.only(lab.train(lab.run(job_of(), train=lab.samples(20))))
     assert before is not None
     assert seed.peak_bytes < before - 100 * 1024 * 1024

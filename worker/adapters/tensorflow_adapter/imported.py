@@ -1,4 +1,7 @@
-"""Hosts a user's Keras program on TensorFlow (see `worker.port.contract`)."""
+"""Hosts a user's Keras program on TensorFlow (see `worker.port.contract`).
+
+Longer than 400 lines: it is one object, which answers each question of the contract.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEA
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
+from likewise.worker.adapters.tensorflow_adapter.imported_timing import clocks_of, device_of
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import (
     Steps,
     of_weights,
@@ -30,6 +34,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_updates import (
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
+    AS_WRITTEN,
     OUTPUTS,
     Arrays,
     Call,
@@ -40,6 +45,7 @@ from likewise.worker.port.contract import (
     Module,
     ProgramError,
     TrainingPlan,
+    WrittenProgram,
     as_json,
     as_returned,
     named,
@@ -53,10 +59,14 @@ from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 def open_program(file: Path, maker: str | None, *, precision: str, seed: int) -> ImportedProgram:
     """Import the user's file and make its model, begun at a seed. Raises ProgramError."""
     hide_packages("keras", "tensorflow", "tf_keras")
-    tf.config.run_functions_eagerly(True)  # so that what runs can be seen
-    split_groups()
     keras.backend.clear_session()  # so that a model made anew has the names of the one before
-    asked = keep_precision(precision)  # before the user's code makes a layer
+    asked: Sequence[str] = ()
+    if precision == AS_WRITTEN:
+        precision = keras.backend.floatx()
+    else:
+        tf.config.run_functions_eagerly(True)  # so that what runs can be seen
+        split_groups()
+        asked = keep_precision(precision)  # before the user's code makes a layer
     keras.utils.set_random_seed(seed)
     return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
 
@@ -285,7 +295,9 @@ class KerasProgram(ImportedProgram):
                 "or losses by name, each one number"
             ) from None
 
-    def _tensor(self, array: NDArray[Any]) -> Any:
+    def _tensor(self, array: NDArray[Any] | tf.Tensor) -> Any:
+        if tf.is_tensor(array):
+            return array
         return tf.constant(array, self._dtype if array.dtype.kind == "f" else None)
 
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
@@ -395,6 +407,50 @@ class KerasProgram(ImportedProgram):
         told = loss - penalty_of(penalties) if penalties else loss
         self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
         return told
+
+    def as_written(self) -> WrittenProgram:
+        made: list[Any] = []
+        steps = "step" in self._file.functions
+        fits = self._compiled == ["optimizer", "loss"] and not steps
+        trains = steps or {"loss", "optimizer"} <= set(self._file.functions)
+
+        def begin() -> None:  # the first one is kept: what it compiled knows it
+            if not made and not fits:
+                made.append(self._new_optimizer())
+                if not steps:
+                    made[0].build(self._variables_of("trainable_variables"))
+
+        plain = tf.function(lambda inputs, targets: self._plain_step(made[0], inputs, targets))
+
+        def update(inputs: Mapping[str, Any], targets: Any, whole: Mapping[str, Any]) -> None:
+            if steps:
+                self._file.call("step", self._given, made[0], dict(whole))
+            elif fits:
+                self._given.train_on_batch(self._spread(dict(inputs))[0], targets)
+            else:
+                plain(inputs, targets)
+
+        infer = tf.function(lambda inputs: self._outputs(inputs, training=False))
+        ways = "train_on_batch, as it is compiled", "its own loss and optimizer as one tf.function"
+        return WrittenProgram(
+            tensor=self._tensor,
+            begin=begin if trains else lambda: None,
+            update=update if trains else None,
+            infer=infer if isinstance(self._given, keras.Model) else None,
+            kept=self._kept,
+            environment={
+                "framework_version": tf.__version__,
+                "versions": {"keras": keras.__version__},
+                "precision": self._computes_in(),
+                "execution": "its own step" if steps else ways[0 if fits else 1],
+                **device_of(),
+            },
+            **clocks_of(),
+        )
+
+    def _computes_in(self) -> str:
+        """Return the precision that its first model computes in."""
+        return str(getattr(next(iter(self._models.values())), "compute_dtype", self._dtype))
 
     def as_trained(self) -> AbstractContextManager[None]:
         return as_trained()

@@ -27,6 +27,7 @@ from likewise.worker.adapters.torch_adapter.imported_precision import (
 )
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
+from likewise.worker.adapters.torch_adapter.imported_timing import clocks_of, device_of
 from likewise.worker.adapters.torch_adapter.imported_updates import (
     Steps,
     biased_variances,
@@ -37,6 +38,7 @@ from likewise.worker.adapters.torch_adapter.imported_updates import (
 )
 from likewise.worker.adapters.torch_adapter.imported_weights import Buffers, Held, Known
 from likewise.worker.port.contract import (
+    AS_WRITTEN,
     OUTPUTS,
     OWN,
     Arrays,
@@ -48,6 +50,7 @@ from likewise.worker.port.contract import (
     Module,
     ProgramError,
     TrainingPlan,
+    WrittenProgram,
     as_json,
     as_returned,
     named,
@@ -81,7 +84,13 @@ class TorchProgram(ImportedProgram):
         self._lines: dict[int, str | None] = {}
         with noting_lines(nn.Module, self._lines):
             self._given = file.call("model")
-        self._model = _whole(self._given).to(self._dtype).eval()
+        self._model = _whole(self._given).eval()
+        floats = [one for one in self._model.parameters() if one.is_floating_point()]
+        self._device = floats[0].device if floats else torch.device("cpu")
+        if precision != AS_WRITTEN:
+            self._model = self._model.to(self._dtype)
+        elif floats:
+            self._dtype = floats[0].dtype
         self._look()
 
     def _look(self) -> None:
@@ -280,8 +289,10 @@ class TorchProgram(ImportedProgram):
                 "or losses by name, each one number"
             ) from None
 
-    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
-        tensor = torch.as_tensor(np.array(array, order="C"))
+    def _tensor(self, array: NDArray[Any] | torch.Tensor) -> torch.Tensor:
+        if isinstance(array, torch.Tensor):
+            return array.to(self._device)
+        tensor = torch.as_tensor(np.array(array, order="C")).to(self._device)
         if tensor.dtype == torch.bool:
             return tensor
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor.long()
@@ -357,6 +368,47 @@ class TorchProgram(ImportedProgram):
                 randomness.next_step()
             trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
         return trained
+
+    def as_written(self) -> WrittenProgram:
+        made: list[Any] = []
+
+        def begin() -> None:
+            made[:] = self._new_optimizer()
+            self._model.train()
+
+        def update(inputs: Mapping[str, Any], targets: Any, whole: Mapping[str, Any]) -> None:
+            optimizer, schedulers = made
+            if self._has("step"):
+                self._file.call("step", self._given, optimizer, dict(whole))
+                return
+            optimizer.zero_grad()
+            self._loss(self._outputs(inputs), targets).backward()
+            self._apply(optimizer, schedulers)
+
+        def infer(inputs: Mapping[str, Any]) -> None:
+            self._model.eval()
+            with torch.inference_mode():
+                self._outputs(inputs)
+
+        trains = self._has("step") or self._has("loss", "optimizer")
+        return WrittenProgram(
+            tensor=self._tensor,
+            begin=begin if trains else lambda: None,
+            update=update if trains else None,
+            infer=infer if isinstance(self._given, nn.Module) else None,
+            kept=self._kept,
+            environment={
+                "framework_version": torch.__version__.partition("+")[0],
+                "versions": {},
+                "precision": str(self._dtype).removeprefix("torch."),
+                "execution": "its own step" if self._has("step") else "its own loss and optimizer",
+                **device_of(self._device),
+            },
+            **clocks_of(self._device),
+        )
+
+    def _has(self, *functions: str) -> bool:
+        return set(functions) <= set(self._file.functions)
 
     def as_trained(self) -> AbstractContextManager[None]:
         return as_trained()
