@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.conclude import Compared, conclude
 from likewise.producer.bench.models import Bench, TimedRun
 from likewise.producer.console import make_console
 from likewise.producer.display import plus_minus
@@ -58,7 +58,7 @@ def benched(comparison: Any, *, ratio: float = 3.0, noise: float = 0.0, **change
         TORCH: [timed(TORCH, 0.1 * ratio * w) for w in wobble[::-1]],
     }
     return conclude(
-        comparison,
+        Compared.of(comparison),
         first={one: of[0] for one, of in runs.items()},
         timed=runs,
         missing=(),
@@ -90,7 +90,7 @@ def test_why_no_winner_is_named_claims_no_more_than_is_known(samples: ModuleType
 
     alone = undecided.model_copy(update={"runs": matched.runs[1:]})
     bench = conclude(
-        alone,
+        Compared.of(alone),
         first={TORCH: timed(TORCH, 0.1)},
         timed={TORCH: [timed(TORCH, 0.1)] * 6},
         missing=(),
@@ -134,7 +134,7 @@ def test_other_programs_are_warned_of_by_the_cpu_time_they_took_not_by_the_load(
 def test_runs_that_were_begun_again_are_told_and_who_waited_is_not_blamed(samples: ModuleType) -> None:
     again = timed(TORCH, 0.1).model_copy(update={"attempt": 2})
     bench = conclude(
-        samples.matched(),
+        Compared.of(samples.matched()),
         first={TORCH: timed(TORCH, 0.1)},
         timed={TORCH: [*[timed(TORCH, 0.1)] * 5, again]},
         missing=(),
@@ -152,7 +152,7 @@ def test_an_interval_wider_than_the_median_is_not_told_in_percent(samples: Modul
 
 def conclude_with(samples: ModuleType, conditions: Conditions) -> tuple[str, ...]:
     return conclude(
-        samples.matched(),
+        Compared.of(samples.matched()),
         first={TORCH: timed(TORCH, 0.1)},
         timed={TORCH: [timed(TORCH, 0.1, conditions=conditions)] * 6},
         missing=(),
@@ -162,7 +162,7 @@ def conclude_with(samples: ModuleType, conditions: Conditions) -> tuple[str, ...
 
 def test_where_nothing_could_be_timed_it_says_why_and_shows_no_table(samples: ModuleType) -> None:
     missing = ["torch auto cannot be timed: there is no compiler"]
-    bench = conclude(samples.matched(), first={}, timed={}, missing=missing, precision=1)
+    bench = conclude(Compared.of(samples.matched()), first={}, timed={}, missing=missing, precision=1)
     stream = io.StringIO()
     print_parts(BenchDocument(bench), make_console(stream, width=80))
     assert stream.getvalue().splitlines()[0] == "bench  matched  nothing could be timed"
@@ -174,7 +174,7 @@ def test_the_memory_of_the_first_run_is_told_beside_the_process_s(samples: Modul
     first, later = timed(TORCH, 0.1), timed(TORCH, 0.1).model_copy(update={"grown_bytes": 0})
     found = [
         conclude(
-            samples.matched(),
+            Compared.of(samples.matched()),
             first={TORCH: one},
             timed={TORCH: [later] * 6},
             missing=(),
@@ -207,7 +207,7 @@ def test_six_variants_are_not_folded_at_80_columns(samples: ModuleType) -> None:
         )
     }
     bench = conclude(
-        samples.matched(),
+        Compared.of(samples.matched()),
         first={one: of[0] for one, of in runs.items()},
         timed=runs,
         missing=(),
@@ -272,7 +272,7 @@ def timed_sides(comparison: Any, **sides: Any) -> Bench:
         label: [timed(label, seconds, of=label, **changes)] * 6 for label, (seconds, changes) in sides.items()
     }
     first = {one: of[0] for one, of in runs.items()}
-    return conclude(comparison, first=first, timed=runs, missing=(), precision=0.02)
+    return conclude(Compared.of(comparison), first=first, timed=runs, missing=(), precision=0.02)
 
 
 def test_sides_of_one_framework_are_ranked_by_their_labels(samples: ModuleType) -> None:

@@ -22,7 +22,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from likewise.producer import report
-from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.conclude import Compared, conclude
 from likewise.producer.bench.models import TimedRun
 from likewise.producer.bisecting import Bisection, Tried
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares
@@ -283,7 +283,7 @@ def bench(samples: ModuleType) -> Any:
         environment=recorded, conditions=None,
     )  # fmt: skip
     return conclude(
-        samples.matched(),
+        Compared.of(samples.matched()),
         first={one.side: one},
         timed={one.side: [one] * 8},
         missing=(),
