@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from likewise.shared.errors import LikewiseError, ServiceError
+from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.results.run_result import Failure, Reason
-from likewise.shared.store.blobs import UnreachableError
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 
 _HIGHEST_USUAL_RATE = 10.0
@@ -60,34 +59,19 @@ def typed(adapter: FrameworkAdapter, *, passing: type[Exception] = TrainingError
     except UnsupportedError as error:
         raise TrainingError("unsupported", str(error)) from error
     except MemoryError as error:
-        raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
+        raise TrainingError("out_of_memory", message_of("out_of_memory", error)) from error
     except Exception as error:
         reason = adapter.reason_of(error) or "internal"
-        raise TrainingError(reason, _message(reason, error)) from error
+        raise TrainingError(reason, message_of(reason, error)) from error
 
 
-@contextmanager
-def loading(what: str) -> Iterator[None]:
-    """Turn a failure to load an array into TrainingError, unless the blob store cannot be reached."""
-    try:
-        yield
-    except ServiceError:
-        raise
-    except MemoryError as error:
-        raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
-    except UnreachableError as error:
-        raise TrainingError("data_unreachable", f"{what} cannot be reached: {_said(error)}") from error
-    except (LikewiseError, ValueError, LookupError, OSError) as error:
-        raise TrainingError("data_damaged", f"{what} cannot be read: {_said(error)}") from error
-
-
-def _message(reason: Reason, error: BaseException) -> str:
+def message_of(reason: Reason, error: BaseException) -> str:
+    """Return what the user is told of an exception with this reason."""
     sentence = _SENTENCES.get(reason)
-    said = _said(error)
-    return f"{sentence}: {said}" if sentence else said
+    return f"{sentence}: {in_short(error)}" if sentence else in_short(error)
 
 
-def _said(error: BaseException) -> str:
+def in_short(error: BaseException) -> str:
     """Return the exception in one short line: frameworks say what matters in the first line or the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else type(error).__name__

@@ -6,12 +6,15 @@ and the program casts each batch. Others are cast once, which spares each update
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.errors import LikewiseError, ServiceError
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.loss import ignored_class
@@ -20,8 +23,9 @@ from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.program.fit import Amounts, Targets, misfits
 from likewise.shared.results.seed_table import Load
 from likewise.shared.run import Run, Samples
+from likewise.shared.store.blobs import UnreachableError
 from likewise.worker.adapters.trainer import Batch, Floats
-from likewise.worker.training.failures import TrainingError, loading
+from likewise.worker.training.failures import TrainingError, in_short, message_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,21 @@ def load_run(run: Run, load: Load) -> RunData:
     )
     _check_fit(data, job)
     return data
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Turn a failure to load an array into TrainingError, unless the blob store cannot be reached."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except MemoryError as error:
+        raise TrainingError("out_of_memory", message_of("out_of_memory", error)) from error
+    except UnreachableError as error:
+        raise TrainingError("data_unreachable", f"{what} cannot be reached: {in_short(error)}") from error
+    except (LikewiseError, ValueError, LookupError, OSError) as error:
+        raise TrainingError("data_damaged", f"{what} cannot be read: {in_short(error)}") from error
 
 
 def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Batch:

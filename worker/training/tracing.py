@@ -29,7 +29,8 @@ from likewise.shared.results.step_trace import (
 from likewise.shared.store.arrays import ArrayRef
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.adapters.trainer import Batch, Block, Observed, Observer, Weights
-from likewise.worker.training.failures import loading, typed
+from likewise.worker.training.failures import typed
+from likewise.worker.training.samples import loading
 from likewise.worker.training.training import OngoingTraining
 
 MOST_KEPT_BYTES = 2**24
