@@ -119,8 +119,9 @@ def _made_by(column: FittedColumn, names: Sequence[str]) -> tuple[str, ...]:
 def _by_name(file: Path, run: Run) -> NewRows:
     """Return the rows of a table whose columns have the names that were trained on."""
     place, features = printable(file.name), features_of(run.dataset)
-    data, base = _as_written(file, run.job), file.parent
-    given, wanted = column_names(data, base), [column.name for column in features.columns]
+    base, wanted = file.parent, [column.name for column in features.columns]
+    data = _as_written(file, run.job, wanted)
+    given = column_names(data, base)
     if lacking := [name for name in wanted if name not in given]:
         several = [f"{printable(name)} ({did_you_mean(name, given)})" for name in lacking[:_SHOWN]]
         raise DataError(
@@ -149,12 +150,27 @@ def _by_name(file: Path, run: Run) -> NewRows:
     )
 
 
-def _as_written(file: Path, job: Job) -> TableData:
-    """Return how a file of columns is read: as the job says, where it is of the kind that was trained on."""
+def _as_written(file: Path, job: Job, wanted: Sequence[str]) -> TableData:
+    """Return how a file of columns is read: as the job says, where it is of the kind that was trained on.
+
+    A title that the samples had before their header, new rows may lack.
+    """
     found, _ = looked_at(file, None)
-    if isinstance(job.data, CsvData) and isinstance(found, CsvData):
-        return job.data.model_copy(update={"path": file.name})
-    return found
+    if not isinstance(job.data, CsvData) or not isinstance(found, CsvData):
+        return found
+    declared = job.data.model_copy(update={"path": file.name})
+    if not declared.skip_lines:
+        return declared
+    bare = declared.model_copy(update={"skip_lines": 0})
+    return max(declared, bare, key=lambda data: len(set(wanted) & set(_names(data, file.parent))))
+
+
+def _names(data: TableData, base: Path) -> list[str]:
+    """Return the names of the columns; none where the first line names none."""
+    try:
+        return column_names(data, base)
+    except DataError:
+        return []
 
 
 def _as_trained(column: Column, fitted: FittedColumn) -> Column:

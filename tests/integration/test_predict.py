@@ -13,8 +13,8 @@ import pytest
 FLATS = {
     "name": "flats",
     "data": {
-        "type": "csv", "path": "flats.csv", "target": "price", "categories": "one_hot", "dates": "parts",
-        "missing": {"rooms": "indicator"}, "standardize": True, "standardize_target": True,
+        "type": "csv", "path": "flats.csv", "skip_lines": 1, "target": "price",
+        "categories": "one_hot", "dates": "parts", "missing": {"rooms": "indicator"}, "standardize": True, "standardize_target": True,
     },
     "model": {"layers": [{"type": "dense", "units": 6, "activation": "tanh"}, {"type": "batch_norm"},
                          {"type": "dense", "units": 1}]},
@@ -30,8 +30,8 @@ FLATS = {
 }  # fmt: skip
 KINDS = {
     "name": "kinds",
-    "data": {"type": "csv", "path": "flats.csv", "target": "city", "features": ["area", "price"],
-             "standardize": True},
+    "data": {"type": "csv", "path": "flats.csv", "skip_lines": 1, "target": "city",
+             "features": ["area", "price"], "standardize": True},
     "model": {"layers": [{"type": "dense", "units": 3}]},
     "loss": {"type": "categorical_crossentropy", "from_logits": True},
     "optimizer": {"type": "sgd", "learning_rate": 0.1},
@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
     """A folder with the samples, the job files and new rows."""
     folder = tmp_path_factory.mktemp("flats")
     numbers = np.random.default_rng(0)
-    lines = ["rooms,area,city,heated,sold,price"]
+    lines = ["Flats of 2024, which new rows have no title like", "rooms,area,city,heated,sold,price"]
     for row in range(90):
         area, city = round(20 + 100 * numbers.random(), 1), ("1", "Köln", "Ulm")[row % 3]
         rooms = "" if row % 17 == 0 else row % 5 + 1
