@@ -14,7 +14,8 @@ FLATS = {
     "name": "flats",
     "data": {
         "type": "csv", "path": "flats.csv", "skip_lines": 1, "target": "price",
-        "categories": "one_hot", "dates": "parts", "missing": {"rooms": "indicator"}, "standardize": True, "standardize_target": True,
+        "categories": "one_hot", "dates": "parts", "missing": {"rooms": "indicator"},
+        "standardize": True, "standardize_target": True,
     },
     "model": {"layers": [{"type": "dense", "units": 6, "activation": "tanh"}, {"type": "batch_norm"},
                          {"type": "dense", "units": 1}]},
