@@ -113,7 +113,11 @@ def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
     form: dict[str, Any] = {}
     sign = every[numbers[0]].lstrip()[:1] if numbers else ""
     rows = [number for number in numbers if not every[number].lstrip().startswith(sign)]
-    if sign in _COMMENTS and rows:
+    if (
+        sign in _COMMENTS
+        and rows
+        and target not in _cells(every[numbers[0]], delimiter_of(every[numbers[0]]))
+    ):
         form["comment"] = sign
         numbers = rows
     title = _title_lines([every[number] for number in numbers], target)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.producer.data.table import Column, DataTable, date_text, mixed_numbers, time_text
 from likewise.producer.display import count, printable, short
@@ -15,6 +16,7 @@ from likewise.shared.errors import UsageError
 MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
 _MOST_LABELS = 100
+_FEW_NUMBERS = 10
 _TOY_ROWS = 8
 """Classes are taken as they are where a table has so few rows."""
 
@@ -60,7 +62,7 @@ def goal_of(column: Column, path: str) -> Goal:
         if not (from_zero and classes <= MAX_CLASSES) and not (
             classes == 2 and there >= 10 and bool((numbers % 1 == 0).all())
         ):
-            return Goal(loss="mse", units=1, why="one output, for one target")
+            return Goal(loss="mse", units=1, why=f"one output, for one target{_or_classes(numbers, there)}")
         names = () if from_zero else words
     else:
         if classes > _MOST_LABELS or (there > _TOY_ROWS and classes > 2 and 1.5 * classes > there):
@@ -79,6 +81,18 @@ def goal_of(column: Column, path: str) -> Goal:
     return Goal(loss="categorical_crossentropy", units=classes, why=why, class_names=names)
 
 
+def _or_classes(numbers: NDArray[np.float64], rows: int) -> str:
+    """Say what would make classes of a target whose few whole numbers may be amounts, such as stars."""
+    few = 2 < len(numbers) <= _FEW_NUMBERS and 3 * len(numbers) <= rows and bool((numbers % 1 == 0).all())
+    if not few:
+        return ""
+    names = ", ".join(f'"{number:g}"' for number in numbers)
+    return (
+        f"; its {len(numbers)} numbers are taken for amounts: as classes they want units: {len(numbers)}, "
+        f"loss: categorical_crossentropy and data.class_names: [{names}]"
+    )
+
+
 def plan_of(column: Column, table: DataTable, place: int) -> ColumnPlan:
     """Decide what becomes of a column that is not the target."""
     gaps = column.missing
@@ -93,6 +107,9 @@ def plan_of(column: Column, table: DataTable, place: int) -> ColumnPlan:
     elif column.kind == "text":
         settings.append(("categories", "one_hot"))
         why.append(f"{count(len(column.words), 'category', 'categories')}: {_few(column.words)}")
+        alike = [word for word in column.words if word.lower() != word and word.lower() in column.words]
+        if alike:
+            why.append(f"{short(alike[0])} and {short(alike[0].lower())} are told apart")
     elif column.kind == "date":
         known = column.values[~gaps]
         in_order = bool((np.diff(known) > 0).all())

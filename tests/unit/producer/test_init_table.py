@@ -372,6 +372,29 @@ def test_words_that_stand_for_a_gap_are_told(init: Init) -> None:
     assert any('read      missing_values: ["unknown"]' in line for line in lines_of(made(new)))
 
 
+def test_a_header_that_begins_as_a_comment_does_is_one_where_it_names_the_target(init: Init) -> None:
+    _, run = init(table("#a", "y", **{"#a": numbers, "y": numbers}))
+    assert (run.job.data.comment, run.job.data.header) == (None, True)
+
+
+def test_few_whole_numbers_are_amounts_and_what_makes_classes_of_them_is_told(init: Init) -> None:
+    new, run = init(table("a", "stars", a=numbers, stars=lambda i: 1 + i % 5), target="stars")
+    assert run.job.loss.task == "regression"
+    text = new.written[0].read_text()
+    assert "as classes they want units: 5, loss: categorical_crossentropy and data.class_names" in text
+    made_so = text.replace("units: 1}", "units: 5}").replace("loss: mse", "loss: categorical_crossentropy")
+    made_so = made_so.replace("  target: stars", '  target: stars\n  class_names: ["1", "2", "3", "4", "5"]')
+    lines = [line for line in made_so.splitlines() if "standardize_target" not in line]
+    new.written[0].write_text("\n".join(lines))
+    again = prepare_experiment(read_experiment(str(new.written[0]))).runs["torch"]
+    assert again.data.class_names == ("1", "2", "3", "4", "5")
+
+
+def test_words_that_differ_in_their_case_alone_are_told(init: Init) -> None:
+    new, _ = init(table("flag", "y", flag=lambda i: "YNyn"[i % 4], y=numbers))
+    assert made(new).columns[0].why.endswith('"N" and "n" are told apart')
+
+
 def test_nines_far_from_all_others_stand_for_a_gap(init: Init) -> None:
     def age(i: int) -> str:
         return "-999.0" if i % 8 == 3 else str(18 + i)

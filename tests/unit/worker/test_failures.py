@@ -9,7 +9,8 @@ import pytest
 from likewise.shared.errors import DataError, RedisError
 from likewise.shared.job import Job
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
-from likewise.worker.training.failures import TrainingError, diverged, loading, typed
+from likewise.worker.training.failures import TrainingError, diverged, typed
+from likewise.worker.training.samples import loading
 
 
 @pytest.fixture
