@@ -55,7 +55,9 @@ from likewise.producer.verdict.usefulness_notes import notes as usefulness_notes
 from likewise.producer.wording.alike import Wording, in_one_wording, real_differences
 from likewise.producer.wording.form import Facts
 from likewise.shared.job import Job
-from likewise.shared.job.weights import FrameworkWeights
+from likewise.shared.job.weights import FrameworkWeights, InitializerWeights, SharedWeights
+from likewise.shared.program import DrawAddresses
+from likewise.shared.program.addresses import start_alike
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Dataset, Run
@@ -72,6 +74,8 @@ class Background:
     """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
     datasets: dict[str, Dataset] = field(default_factory=dict)
     """The data of each side: whether two settings compute the same may depend on them."""
+    draws: Mapping[str, DrawAddresses] = field(default_factory=dict)
+    """Where the sides draw their random numbers that do not draw by their own layers' places."""
     twin: Comparison | None = None
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
@@ -183,6 +187,8 @@ def basis_of(
     tables = {run.side: run.table for run in runs}
     wordings = _wordings(experiment.labels, jobs, background.datasets, arrays)
     in_pairs = _pairs(tables, wordings)
+    frameworks = {side.label: side.framework for side in experiment.side_list}
+    setup = Setup.of(jobs, frameworks, background.data_shapes, background.draws)
     twin = background.twin
     twin_pairs = _pairs({run.side: run.table for run in twin.runs}, wordings) if twin else {}
     precisions = frozenset(job.precision for job in jobs.values())
@@ -193,7 +199,7 @@ def basis_of(
     printed = any(job.execution == "stock" for job in jobs.values())
     floor = noise_floor(experiment.side_list, tables, rerun)
     tolerance = raised(tolerance_for(precisions, printed=printed), floor)
-    gaps = _starts_known(all_gaps(in_pairs, tolerance=tolerance), jobs, wordings)
+    gaps = _starts_known(all_gaps(in_pairs, tolerance=tolerance), setup, wordings)
     pairs = tuple(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
@@ -201,8 +207,6 @@ def basis_of(
     known_twin = None if twin is None else twin_of(pairs, twin)
     if known_twin is not None and perturbed:
         known_twin = with_perturbed(known_twin, twin_pairs, _pairs(perturbed, wordings))
-    frameworks = {side.label: side.framework for side in experiment.side_list}
-    setup = Setup.of(jobs, frameworks, background.data_shapes)
     in_float64 = twin_pairs or (in_pairs if precisions == {"float64"} else {})
     declared = setting_differences(jobs)
     evidence = Evidence(
@@ -266,19 +270,19 @@ def _pairs(tables: Mapping[str, SeedTable], wordings: Mapping[str, Wording]) -> 
     found = {}
     for other in others:
         both = tables[reference], tables[other]
-        if other in wordings and wordings[other].couples:
+        if other in wordings and wordings[other].is_read:
             both = wordings[other].read(both)
         found[reference, other] = both
     return found
 
 
-def _starts_known(
-    gaps: Sequence[SeedGaps], jobs: Mapping[str, Job], wordings: Mapping[str, Wording]
-) -> list[SeedGaps]:
+def _starts_known(gaps: Sequence[SeedGaps], setup: Setup, wordings: Mapping[str, Wording]) -> list[SeedGaps]:
     """Return the gaps, silent on the start where the same weights have other hashes.
 
-    Two precisions round them to other numbers, and another wording may name, draw or count them otherwise.
+    Two precisions round them to other numbers, another wording may name, draw or count them otherwise, and so
+    may another list of layers.
     """
+    jobs = setup.jobs
     return [
         one
         if one.reference not in jobs
@@ -286,10 +290,22 @@ def _starts_known(
         or (
             jobs[one.reference].precision == jobs[one.other].precision
             and not (one.other in wordings and wordings[one.other].other_hashes)
+            and not _named_otherwise(setup, one.reference, one.other)
         )
         else one.model_copy(update={"same_initial_weights": None})
         for one in gaps
     ]
+
+
+def _named_otherwise(setup: Setup, reference: str, other: str) -> bool:
+    """Return whether two sides draw the same weights, and call them by other names."""
+    programs = [setup.programs.get(side) for side in (reference, other)]
+    starts = [setup.jobs[side].initial_weights for side in (reference, other)]
+    if programs[0] is None or programs[1] is None or starts[0] != starts[1]:
+        return False
+    drawn = isinstance(starts[0], SharedWeights | InitializerWeights)
+    names = [[weight.name for weight in program.weights] for program in programs if program]
+    return drawn and names[0] != names[1] and start_alike(programs[0], programs[1])
 
 
 def _rounded_start(jobs: Mapping[str, Job], reference: str, other: str) -> bool:

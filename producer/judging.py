@@ -89,6 +89,7 @@ def _basis(
     background = Background(
         data_shapes={run.side: run.dataset.train.x.shape for run in runs},
         datasets={run.side: run.dataset for run in runs},
+        draws={run.side: run.draws for run in runs if run.draws is not None},
         twin=twin.comparison if twin else None,
         again=finished[RERUN].results if RERUN in finished else (),
         perturbed=finished[PERTURBED].results if PERTURBED in finished else (),

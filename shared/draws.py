@@ -11,7 +11,8 @@ NumPy keeps stable between versions (NEP 19). They become numbers by IEEE additi
 divisions and square roots alone: a logarithm of the machine's library may differ in the last bit.
 
 A weight is addressed by (layer index, tensor index), so adding a layer at the end changes nothing before it.
-Activations by themselves are not counted in it, so that a model draws the same however they are written.
+Activations by themselves are not counted in it, so that a model draws the same however they are written. A
+side whose layers stand at other places draws at the first side's addresses (see `shared.program.addresses`).
 """
 
 from __future__ import annotations

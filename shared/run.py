@@ -11,8 +11,9 @@ from likewise.shared.job.experiment import Job, Precision, Seed
 from likewise.shared.job.fields import Many
 from likewise.shared.job.loss import Task
 from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.shape import ShapeError
 from likewise.shared.job.side import Framework, Label, OfSide, Version
-from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.program import DrawAddresses, ProgramSpec, as_drawn_in, compile_job
 from likewise.shared.results.step_trace import TraceRequest
 from likewise.shared.store.arrays import ArrayRef
 
@@ -130,6 +131,9 @@ class Run(OfSide):
     """Their numbers in the experiment's grid, counted from 0."""
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
+    draws: DrawAddresses | None = None
+    """Where its weights and masks are drawn, so that it starts as the first side does though its layers stand
+    at other places; null draws by its own layers' places."""
     program_files: dict[Precision, ProgramFile] = Field(default_factory=dict)
     """The printed programs of its job, where `execution` is stock, in its precision and in that of a twin."""
     timed: Timed | None = None
@@ -147,7 +151,16 @@ class Run(OfSide):
     @property
     def program(self) -> ProgramSpec:
         """Return what the job compiles to on these data. Raises ShapeError."""
-        return compile_job(self.job, self.dataset.train.x.shape[1:])
+        return compile_job(self.job, self.dataset.train.x.shape[1:], self.draws)
+
+    def drawn_as(self, reference: Run) -> Run:
+        """Return the run with its random numbers drawn where the reference's are, as far as they pair."""
+        try:
+            own = compile_job(self.job, self.dataset.train.x.shape[1:])
+            draws = as_drawn_in(reference.program, own)
+        except ShapeError:
+            return self
+        return self if draws == self.draws else self.model_copy(update={"draws": draws})
 
     @model_validator(mode="before")
     @classmethod

@@ -173,6 +173,7 @@ def _setup(gaps: MixtureGaps) -> Setup:
         {run.side: run.job for run in ends},
         {run.side: run.framework for run in ends},
         {run.side: run.dataset.train.x.shape for run in ends},
+        {run.side: run.draws for run in ends if run.draws is not None},
     )
 
 

@@ -151,7 +151,8 @@ def identity(run: Run) -> str:
     """Return a text that is equal for runs that train the same, whatever their ids and their seeds."""
     weights = run.given_weights or {}
     given = sorted((name, ref.sha256) for name, ref in weights.items())
-    return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
+    draws = "" if run.draws is None else run.draws.model_dump_json()
+    return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given} {draws}"
 
 
 def _from_one_start(pair: PlannedPair) -> PlannedPair:
@@ -181,7 +182,8 @@ def _mixed(ends: PlannedPair, found: Sequence[Factor], mixture: Mixture) -> Plan
         return replace(ends, other=None, problem=problem)
     weights = reference if job.initial_weights == reference.job.initial_weights else other
     changes = {"job": job, "dataset": source.dataset, "given_weights": weights.given_weights}
-    return replace(ends, other=other.model_copy(update=changes))
+    mixed = other.model_copy(update=changes)
+    return replace(ends, other=mixed.drawn_as(reference))
 
 
 def _fits(run: Run, job: Job) -> bool:

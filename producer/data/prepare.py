@@ -51,7 +51,7 @@ from likewise.shared.job.data import (
 from likewise.shared.job.loss import Task, ignored_class, takes_probabilities, takes_signs
 from likewise.shared.job.several import ONLY_OUTPUT, Losses
 from likewise.shared.job.side import Side
-from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.program import DrawAddresses, ProgramSpec, compile_job
 from likewise.shared.run import FittedColumn
 
 
@@ -127,11 +127,13 @@ class PreparedRun:
     side: Side
     job: Job
     data: PreparedData
+    draws: DrawAddresses | None = None
+    """Where its weights and masks are drawn, where that is not by its own layers' places."""
 
     @property
     def program(self) -> ProgramSpec:
         """Return what the job trains on these data. Raises ShapeError where a layer cannot take its input."""
-        return compile_job(self.job, self.data.input_shape)
+        return compile_job(self.job, self.data.input_shape, self.draws)
 
 
 _ABOUT_DATA = ("data", "predict", "initial_weights", "loss", "precision")

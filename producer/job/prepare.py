@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from likewise.shared.job.metrics import fits, fitting_metrics, metric_name
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.limits import DEFAULT_LIMITS, Limits, Size, excesses
 from likewise.shared.losses import targets_of
-from likewise.shared.program import ModelOutput
+from likewise.shared.program import ModelOutput, as_drawn_in
 from likewise.shared.program.fit import Amounts, Targets, loss_path, misfits, weight_misfits
 
 _PROBABILITY_SLACK = 1e-5
@@ -72,8 +72,15 @@ def prepare_experiment(
     )
     if problems:
         raise JobFileError(loaded.source, problems)
+    runs = _drawn_alike(runs)
     said = (*_without_a_table(loaded.experiment), *_started_apart(loaded.experiment, runs), *advice(runs))
     return PreparedExperiment(loaded=loaded, runs=runs, advice=said)
+
+
+def _drawn_alike(runs: Mapping[str, PreparedRun]) -> dict[str, PreparedRun]:
+    """Return the runs, each of which draws its weights and masks as the first does, as far as they pair."""
+    reference, *_ = (run.program for run in runs.values())
+    return {label: replace(run, draws=as_drawn_in(reference, run.program)) for label, run in runs.items()}
 
 
 def _without_a_table(experiment: Experiment) -> list[str]:

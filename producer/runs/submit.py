@@ -266,6 +266,7 @@ class RunMaker:
             job=prepared.job,
             seeds=tuple(seeds),
             dataset=self._dataset(prepared.data),
+            draws=prepared.draws,
             program_files=self._program_files(prepared, swept=optimizers is not None),
             optimizers=None if optimizers is None else tuple(optimizers),
             points=None if points is None else tuple(points),

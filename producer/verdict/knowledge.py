@@ -25,7 +25,8 @@ from likewise.producer.wording.gathering import gathered_as_many, what_parts
 from likewise.shared.job import Job
 from likewise.shared.job.loss import is_by_batch, is_by_row
 from likewise.shared.job.shape import Shape, ShapeError
-from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.program import DrawAddresses, ProgramSpec, compile_job
+from likewise.shared.program.addresses import pair_up
 
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
@@ -59,12 +60,21 @@ class Setup:
     """How many samples the first side trains on; None where that is not known."""
 
     @classmethod
-    def of(cls, jobs: Mapping[str, Job], frameworks: Mapping[str, str], shapes: Mapping[str, Shape]) -> Setup:
-        """Return it for training data of these shapes, (samples, *sample), by side."""
+    def of(
+        cls,
+        jobs: Mapping[str, Job],
+        frameworks: Mapping[str, str],
+        shapes: Mapping[str, Shape],
+        draws: Mapping[str, DrawAddresses] | None = None,
+    ) -> Setup:
+        """Return it for training data of these shapes, (samples, *sample), by side.
+
+        `draws` says where the sides draw that do not draw by their own layers' places.
+        """
         programs = {}
         for side, shape in shapes.items():
             with suppress(ShapeError):  # its runs failed on that, which the reasons say
-                programs[side] = compile_job(jobs[side], shape[1:])
+                programs[side] = compile_job(jobs[side], shape[1:], (draws or {}).get(side))
         samples = next((shape[0] for shape in shapes.values()), None)
         return cls(jobs=jobs, frameworks=frameworks, programs=programs, samples=samples)
 
@@ -154,7 +164,15 @@ def effect(difference: SettingDifference, setup: Setup) -> str | None:
     if difference.path in _GATHERED and (said := _gathering_effect(difference, setup)):
         return said
     known = _known(difference, setup)
+    if known and difference.path == "model.layers" and _start_apart(difference, setup):
+        known += "; not all their weights could be paired, so that layers may start from others"
     return f"{known}." if known else None
+
+
+def _start_apart(difference: SettingDifference, setup: Setup) -> bool:
+    """Return whether the sides' weights are drawn at other places, since they do not go with each other."""
+    programs = [setup.programs[side] for side in difference.values if side in setup.programs]
+    return not all(pair_up(programs[0], other) for other in programs[1:])
 
 
 def consequence(difference: SettingDifference, setup: Setup) -> str | None:

@@ -156,6 +156,8 @@ def _in_data(datasets: Mapping[str, Dataset], sides: tuple[str, str]) -> Iterato
 def _in_weights(programs: Mapping[str, ProgramSpec], sides: tuple[str, str]) -> Iterator[Misfit]:
     """Yield the weights of other shapes, and those that only one side has."""
     mine, theirs = (programs[side].weight_shapes for side in sides)
+    if list(mine.values()) == list(theirs.values()):
+        return  # by other names, where one model has a layer more
     for name in dict.fromkeys((*mine, *theirs)):
         if mine.get(name) != theirs.get(name):
             shapes = dict(zip(sides, (mine.get(name), theirs.get(name)), strict=True))

@@ -71,7 +71,9 @@ def first_parting(
     weights is only reported if nothing that they compute differs.
     """
     one, two = _Fingerprints(reference, arrays), _Fingerprints(other, arrays)
-    found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
+    found = None
+    if not _equal_in_order(one.starts[0], two.starts[0], tolerance=tolerance):
+        found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
     start = Parting(step=0, stage="forward", tensor=found[0][1], problem=found[1]) if found else None
     if start is not None and not other.given_start:
         return start
@@ -194,6 +196,14 @@ def _first(
             ):
                 return key, None
     return None
+
+
+def _equal_in_order(mine: TensorRows, theirs: TensorRows, *, tolerance: float) -> bool:
+    """Return whether weights are the same in order, by whatever names: a layer more moves the places."""
+    rows = list(zip(mine.values(), theirs.values(), strict=False))
+    return len(mine) == len(theirs) and not any(
+        a[SIZE] != b[SIZE] or _apart(a, b, tolerance=tolerance, scale=0.0) for a, b in rows
+    )
 
 
 def _is_of_nothing(largest: Mapping[tuple[Stage, str], float], key: tuple[Stage, str]) -> bool:

@@ -24,9 +24,10 @@ from likewise.producer.wording import (
     losses,
     outputs,
     synonyms,
+    taken,
     training,
 )
-from likewise.producer.wording.form import Facts, Form
+from likewise.producer.wording.form import AS_IT_IS, Facts, Form, Renamed
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job
@@ -60,6 +61,8 @@ class Rule:
     """The same of each of several outputs; where there is none, it is not tried where there are several."""
     of_layers: bool = False
     """Whether it changes how many layers there are, so that a path names another layer afterwards."""
+    loosely: Callable[[Form, Form], Forms | None] | None = None
+    """The same where other layers may still be written otherwise, for a rule on how many layers there are."""
     may_leave: str | None = None
     """The setting that may differ after it and did not before: what is reported, of the same training."""
 
@@ -69,11 +72,27 @@ RULES = (
     Rule(
         says="an activation is a layer of its own or belongs to the layer before it",
         apply=layers.folded,
+        loosely=layers.folded_loosely,
         of_layers=True,
     ),
     Rule(
         says="zeros at the edges are a layer of their own or padding of the layer behind them",
         apply=synonyms.padded_within,
+        loosely=synonyms.padded_loosely,
+        of_layers=True,
+    ),
+    Rule(
+        says="a recurrent layer gives its last step by itself, or that is cut off its sequence",
+        apply=taken.taken_alike("last step"),
+        loosely=taken.taken_loosely("last step"),
+        of_layers=True,
+    ),
+    Rule(
+        says="a global pooling is a pooling over all of its input with a flatten behind it",
+        apply=taken.taken_alike("pooling"),
+        loosely=taken.taken_loosely("pooling"),
+        except_where="several numbers of a window are the largest, whose gradient a global pooling shares "
+        "out and another gives to the first",
         of_layers=True,
     ),
     Rule(says="a layer's name is a handle and no part of the model", apply=layers.named_alike),
@@ -257,6 +276,11 @@ class Wording:
         return _differences(self.names, (self.reference, self.other))
 
     @property
+    def is_read(self) -> bool:
+        """Whether what a training returned is read otherwise than it stands there."""
+        return self.reference.reading != AS_IT_IS or self.other.reading != AS_IT_IS
+
+    @property
     def other_hashes(self) -> bool:
         """Whether the same start has other hashes: weights are named, drawn or counted otherwise."""
         drawn = self.reference.other_draws or self.other.other_draws
@@ -284,13 +308,16 @@ class Wording:
         return {name: one for name, one in zip(self.names, both, strict=True) if one is not None}
 
     def runs(self, reference: Run, other: Run) -> tuple[Run, Run]:
-        """Return the runs that train both in this wording, on the data that it names."""
+        """Return the runs that train both in this wording, on the data that it names.
+
+        Both draw as the reference does in its own words.
+        """
         both = zip((reference, other), (self.reference.job, self.other.job), self.names, strict=True)
         mine, theirs = (
             run.model_copy(update={"job": job, "dataset": self.datasets.get(name, run.dataset)})
             for run, job, name in both
         )
-        return mine, theirs
+        return mine.drawn_as(reference), theirs.drawn_as(reference)
 
     @property
     def scale(self) -> str | None:
@@ -306,18 +333,11 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
     couples = []
     before = _differences(names, forms)
     several = any(job.model.outputs is not None for job in jobs)
-    for rule in RULES if before else ():
+    for rule in _rules(forms) if before else ():
         apply = rule.of_several if several and rule.of_one_loss else rule.apply
         if apply is None:
             continue
-        try:
-            changed = apply(*forms)
-        except (
-            ValidationError,
-            LikewiseError,
-            LookupError,
-        ):  # no such job, or the data of an old experiment are gone
-            continue
+        changed = _applied(apply, forms)
         if changed is None:
             continue
         after = _differences(names, changed)
@@ -330,7 +350,52 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
             gone = (*_of_layers(names, forms), *(one for one in gone if not one.path.startswith("model.")))
         couples.append(Couple(rule=rule, differences=gone))
         forms, before = changed, after
-    return Wording(names=names, declared=jobs, reference=forms[0], other=forms[1], couples=tuple(couples))
+    other = _weights_named_alike(*forms)
+    return Wording(names=names, declared=jobs, reference=forms[0], other=other, couples=tuple(couples))
+
+
+def _weights_named_alike(reference: Form, other: Form) -> Form:
+    """Return the other's form with its weights by the reference's names, where they are the same in order.
+
+    Where one model has a layer more, the weights of later layers are called by other places.
+    """
+    programs = reference.program, other.program
+    if programs[0] is None or programs[1] is None:
+        return other
+    mine, theirs = ([(one.own_name, one.shape) for one in program.weights] for program in programs if program)
+    names: dict[str, set[str]] = {}
+    if mine == theirs:
+        for one, two in zip(programs[0].weights, programs[1].weights, strict=True):
+            names.setdefault(two.layer, set()).add(one.layer)
+    if any(len(every) > 1 for every in names.values()):
+        return other
+    renamed = {own: every.pop() for own, every in names.items()}
+    if all(own == name for own, name in renamed.items()):
+        return other
+    return other.weights_changed(Renamed.of(renamed))
+
+
+def _applied(apply: Callable[[Form, Form], Forms | None], forms: Forms) -> Forms | None:
+    """Return what a rule makes of both; None too where that is no job, or the old data are gone."""
+    try:
+        return apply(*forms)
+    except (ValidationError, LikewiseError, LookupError):
+        return None
+
+
+def _rules(forms: Forms) -> Sequence[Rule]:
+    """Return the rules, with one before them where only several together make the layers as many in both."""
+    together, now = [], forms
+    for rule in RULES:
+        changed = None if rule.loosely is None else _applied(rule.loosely, now)
+        if changed is not None:
+            together.append(rule)
+            now = changed
+    if len(together) < 2 or not layers.as_many(now):
+        return RULES
+    said = "; ".join(rule.says for rule in together)
+    excepted = next((rule.except_where for rule in together if rule.except_where), None)
+    return (Rule(says=said, apply=lambda *_: now, except_where=excepted, of_layers=True), *RULES)
 
 
 def _differences(names: tuple[str, str], forms: Forms) -> list[SettingDifference]:

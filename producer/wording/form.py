@@ -30,16 +30,21 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Renamed:
-    """Weights have other names: `names` gives the new name of a layer by its old one."""
+    """Weights have other names: each layer's old name is given with its new one."""
 
-    layers: Mapping[str, str]
+    layers: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, layers: Mapping[str, str]) -> Renamed:
+        """Return it from the new names of layers, by the old ones."""
+        return cls(tuple(layers.items()))
 
     def apply(self, weights: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the weights by their new names."""
         return {self._name(name): array for name, array in weights.items()}
 
     def _name(self, name: str) -> str:
-        for old, new in self.layers.items():
+        for old, new in self.layers:
             if name.startswith(f"{old}."):
                 return new + name[len(old) :]
         return name

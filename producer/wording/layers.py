@@ -44,14 +44,26 @@ def kinds(form: Form) -> list[str]:
     return [layer.type for layer in form.job.model.layers]
 
 
+def as_many(forms: Forms) -> bool:
+    """Return whether both models have as many layers."""
+    return len(kinds(forms[0])) == len(kinds(forms[1]))
+
+
 def folded(reference: Form, other: Form) -> Forms | None:
     """Write an activation that is a layer of its own as its layer's activation, in both."""
+    changed = folded_loosely(reference, other)
+    if changed is None:
+        return None
+    one, two = map(kinds, changed)
+    return changed if one == two or _but_for_the_last(one, two) else None
+
+
+def folded_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `folded`, whatever else the layers are."""
     if kinds(reference) == kinds(other):
         return None
     one, two = _folded(reference), _folded(other)
-    if kinds(one) == kinds(two) or _but_for_the_last(kinds(one), kinds(two)):
-        return (one, two) if (one, two) != (reference, other) else None
-    return None
+    return (one, two) if (one, two) != (reference, other) else None
 
 
 def _but_for_the_last(one: list[str], two: list[str]) -> bool:
@@ -93,7 +105,7 @@ def _folded(form: Form) -> Form:
         if one["inputs"]:
             kept[place] = one | {"inputs": [handles.get(name, name) for name in one["inputs"]]}
     changed = form.with_layers(kept)
-    return changed.weights_changed(Renamed(renamed))
+    return changed.weights_changed(Renamed.of(renamed))
 
 
 def _goes_into(layer: Layer, before: dict[str, Any]) -> bool:
@@ -141,7 +153,7 @@ def named_alike(reference: Form, other: Form) -> Forms | None:
     if layers == other.document["model"]["layers"]:
         return None
     renamed = {theirs.layer_path(index): mine.layer_path(index) for index in range(len(layers))}
-    return reference, other.with_layers(layers).weights_changed(Renamed(renamed))
+    return reference, other.with_layers(layers).weights_changed(Renamed.of(renamed))
 
 
 def same_start(reference: Form, other: Form) -> bool:

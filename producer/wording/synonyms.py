@@ -31,10 +31,16 @@ CONVOLUTIONS = (Convolution, DepthwiseConvolution, SeparableConvolution, Locally
 
 def padded_within(reference: Form, other: Form) -> Forms | None:
     """Write zero padding that is a layer of its own as padding of the layer behind it, in both."""
+    changed = padded_loosely(reference, other)
+    return changed if changed is not None and kinds(changed[0]) == kinds(changed[1]) else None
+
+
+def padded_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `padded_within`, whatever else the layers are."""
     if kinds(reference) == kinds(other):
         return None
     one, two = _absorbed(reference), _absorbed(other)
-    return (one, two) if kinds(one) == kinds(two) and (one, two) != (reference, other) else None
+    return (one, two) if (one, two) != (reference, other) else None
 
 
 def _absorbed(form: Form) -> Form:
@@ -47,7 +53,7 @@ def _absorbed(form: Form) -> Form:
     renamed: dict[str, str] = {}
     waiting: tuple[Sides, dict[str, Any]] | None = None
     for index, (layer, document) in enumerate(zip(model.layers, documents, strict=True)):
-        behind = _only_reader(form, index)
+        behind = only_reader(form, index)
         if _is_padding(layer) and behind is not None and waiting is None:
             sides = by_side(layer.padding, layer.axes)
             if _with_padding(program.stages[behind], documents[behind], sides) is not None:
@@ -62,7 +68,9 @@ def _absorbed(form: Form) -> Form:
             kept.append(document)
         if layer.name is None:
             renamed[f"layers.{index}"] = f"layers.{len(kept) - 1}"
-    return form if len(kept) == len(documents) else form.with_layers(kept).weights_changed(Renamed(renamed))
+    return (
+        form if len(kept) == len(documents) else form.with_layers(kept).weights_changed(Renamed.of(renamed))
+    )
 
 
 def _is_padding(layer: Layer) -> TypeGuard[ZeroPadding]:
@@ -70,9 +78,11 @@ def _is_padding(layer: Layer) -> TypeGuard[ZeroPadding]:
     return isinstance(layer, ZeroPadding) and layer.activity_regularizer is None
 
 
-def _only_reader(form: Form, index: int) -> int | None:
+def only_reader(form: Form, index: int) -> int | None:
     """Return the next layer, where it alone takes a layer's output and nothing else."""
     model = form.job.model
+    if index in model.output_layers:
+        return None
     readers = [at for at in range(len(model.layers)) if index + 1 in model.sources(at)]
     return index + 1 if readers == [index + 1] and model.sources(index + 1) == (index + 1,) else None
 

@@ -162,7 +162,12 @@ Initializer = Annotated[
 
 
 class SharedWeights(Frozen):
-    """Drawn once, from the seed, by each layer's declared initializer: every side gets the same arrays."""
+    """Drawn from the seed by each layer's declared initializer, so that every side gets the same arrays.
+
+    Weights are drawn by the places of their layers in the first side's model. Another side's are paired with
+    them in their order, where they have as many numbers each, so that a layer more without weights, such as a
+    flatten, changes no start; where they do not pair, each side draws by the places of its own layers.
+    """
 
     type: Literal["shared"]
     seed: DataSeed | None = None

@@ -15,6 +15,7 @@ from likewise.shared.job.layers.merging import Concatenate, MultiHeadAttention
 from likewise.shared.job.model import JOINED
 from likewise.shared.job.several import ONLY_OUTPUT
 from likewise.shared.job.shape import Shape, ShapeError, axis_of
+from likewise.shared.program.addresses import DrawAddresses, drawn_at
 from likewise.shared.program.spec import (
     IndexLimit,
     Mask,
@@ -30,8 +31,8 @@ from likewise.shared.program.spec import (
 _AS_STORED = Rescale()
 
 
-def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
-    """Return what the job trains on samples of this shape.
+def compile_job(job: Job, input_shape: Shape, draws: DrawAddresses | None = None) -> ProgramSpec:
+    """Return what the job trains on samples of this shape, with its random numbers drawn where `draws` says.
 
     Raises ShapeError at the first layer that cannot take its input. A model is compiled once in a process,
     however often it is asked for.
@@ -42,7 +43,7 @@ def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
     rescale = Rescale(
         mean=_channels(job.data.mean, job.model, "mean"), scale=_channels(job.data.scale, job.model, "scale")
     )
-    return compile_model(job.model, tuple(input_shape), tuple(targets.items()), rescale)
+    return compile_model(job.model, tuple(input_shape), tuple(targets.items()), rescale, draws)
 
 
 Channels = float | tuple[float, ...]
@@ -85,6 +86,7 @@ def compile_model(
     input_shape: Shape,
     targets: tuple[tuple[str, Target], ...] = ((ONLY_OUTPUT, "columns"),),
     rescale: Rescale = _AS_STORED,
+    draws: DrawAddresses | None = None,
 ) -> ProgramSpec:
     """Return the program of a model by itself, with what its outputs are compared with, by name.
 
@@ -98,13 +100,14 @@ def compile_model(
                 "give one for all, or one a channel (the last axis)"
             )
     stages = _stages(model, input_shape)
-    return ProgramSpec(
+    program = ProgramSpec(
         input_shape=input_shape,
         stages=stages if model.outputs is None else (*stages, _joined(model, stages)),
         outputs=tuple(_outputs(model, stages, dict(targets))),
         index_limits=tuple(_index_limits(model)),
         rescale=rescale,
     )
+    return program if draws is None else drawn_at(program, draws)
 
 
 def _joined(model: Model, stages: tuple[Stage, ...]) -> Stage:

@@ -26,7 +26,10 @@ Target = Literal["columns", "classes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """One weight: `stage`, counted over those with draws of their own, and `item` say how it is drawn."""
+    """One weight: `stage`, counted over those with draws of their own, and `item` say where it is drawn.
+
+    They are those of another program where this one is to draw as that does.
+    """
 
     name: str
     """`<stage path>.<own name>`, such as `layers.0.kernel`."""
@@ -54,13 +57,19 @@ class Weight:
         """Return how many numbers it has."""
         return prod(self.shape)
 
+    @property
+    def layer(self) -> str:
+        """Return the path of its stage, such as `layers.0`."""
+        return self.name.removesuffix(f".{self.own_name}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mask:
     """A stage that training gives a mask for its input, whose shape this is."""
 
     index: int
-    """The stage's place among those with draws of their own, which addresses the draws."""
+    """The stage's place among those with draws of their own, here or in the program it is to draw as; it
+    addresses the draws."""
     path: str
     rate: float
     shape: Shape

@@ -25,6 +25,8 @@ class Pair:
     """The settings that differ in what is reported alone."""
     values: bool
     """Whether the values part although the declarations compute the same."""
+    rule: bool
+    """Whether a rule knows that they are the same, or else the values alone."""
 
     @property
     def agrees(self) -> bool:
@@ -52,4 +54,5 @@ def _pair(name: str, job: dict[str, Any], one: dict[str, Any]) -> Pair:
         only=tuple(one.get("only", ())),
         told=tuple(one.get("told", ())),
         values=one.get("values", False),
+        rule=one.get("rule", True),
     )

@@ -153,3 +153,35 @@ def test_a_program_with_a_shared_start_begins_where_all_sides_do(tmp_path: Path)
     ).stdout
     told = float(said.splitlines()[0].removeprefix("epoch 1: loss "))
     assert told == pytest.approx(loss, rel=1e-5), "the loss of the first epoch is that of the start"
+
+
+def test_programs_in_other_words_have_the_same_shared_start() -> None:
+    runs = prepare_experiment(
+        read_experiment(
+            {
+                "name": "words",
+                "data": {"type": "synthetic", "kind": "regression", "samples": 8, "features": 4},
+                "model": {"layers": [{"type": "dense", "units": 3}, {"type": "dense", "units": 1}]},
+                "loss": "mse",
+                "optimizer": "sgd",
+                "training": {"epochs": 1},
+                "overrides": {
+                    "torch": {
+                        "model.layers": [
+                            {"type": "reshape", "target_shape": [2, 2]},
+                            {"type": "flatten"},
+                            {"type": "dense", "units": 3},
+                            {"type": "dense", "units": 1},
+                        ]
+                    }
+                },
+            }
+        )
+    ).runs
+    starts = [
+        list(whole_program(run, name="job", arrays_file="job.npz", seed=3).arrays.items())
+        for run in runs.values()
+    ]
+    weights = [[array for name, array in one if name.startswith("layers.")] for one in starts]
+    assert len(weights[0]) == 4
+    assert all(np.array_equal(one, two) for one, two in zip(*weights, strict=True))

@@ -68,7 +68,7 @@ def load_run(run: Run, load: Load) -> RunData:
     for name, ref in (run.given_weights or {}).items():
         with loading(f"the initial weights {name}"):
             given[name] = load(ref)
-    program = compile_job(job, parts["train"].x.shape[1:])
+    program = compile_job(job, parts["train"].x.shape[1:], run.draws)
     data = RunData(
         program=program,
         parts=parts,
