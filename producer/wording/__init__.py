@@ -1,7 +1,8 @@
 """What two jobs write differently and compute the same: rules on declarations, and the scales they give.
 
-alike  the rules in their order, and two jobs brought into one wording by them
-layers, functions, initializers, training, data
-       the rules, each a function of both jobs
+alike  two jobs brought into one wording by the rules
+rules  the rules in their order, with what each says
+layers, taken, synonyms, functions, initializers, training, data and the others
+       what the rules do, each a function of both jobs
 form   a job in some wording, and how what its training returned is read in it
 """
