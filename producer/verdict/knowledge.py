@@ -21,6 +21,7 @@ from likewise.producer.advice.changes import CLIPPINGS, advice, switched
 from likewise.producer.display import both, number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
+from likewise.producer.verdict.starts import PLACE, UNKNOWN, how_they_start
 from likewise.producer.wording.gathering import gathered_as_many, what_parts
 from likewise.shared.job import Job
 from likewise.shared.job.loss import is_by_batch, is_by_row
@@ -248,8 +249,20 @@ def _known(difference: SettingDifference, setup: Setup) -> str | None:
     for side in difference.values:
         if side in setup.jobs:
             with suppress(IndexError):  # a layer that this side does not have
-                return cause(difference.path, setup.jobs[side], setup.programs.get(side))
+                said = cause(difference.path, setup.jobs[side], setup.programs.get(side))
+                return said and said.replace(PLACE, _how_they_start(difference, setup))
     return None
+
+
+def _how_they_start(difference: SettingDifference, setup: Setup) -> str:
+    """Return how the weights start in the sides that an initializer parts."""
+    path = difference.path
+    end = path.find("_initializer")
+    jobs = {side: setup.jobs[side] for side in difference.values if side in setup.jobs}
+    if end < 0 or not path.startswith("model.layers."):
+        return UNKNOWN
+    whole = path[: end + len("_initializer")]
+    return how_they_start(whole, jobs, setup.programs, setup.frameworks)
 
 
 def _is_of_mean_and_sum(difference: SettingDifference) -> bool:

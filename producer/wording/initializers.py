@@ -57,14 +57,14 @@ def _same_distributions(mine: tuple[Weight, ...], theirs: tuple[Weight, ...]) ->
         (one.own_name, one.shape, one.ones) for one in theirs
     ]:
         return False
-    both = [[_distribution(weight) for weight in weights] for weights in (mine, theirs)]
+    both = [[distribution(weight) for weight in weights] for weights in (mine, theirs)]
     return all(
         one[0] == two[0] and all(isclose(a, b, rel_tol=1e-12) for a, b in zip(one[1], two[1], strict=True))
         for one, two in zip(*both, strict=True)
     )
 
 
-def _distribution(weight: Weight) -> tuple[str, tuple[float, ...]]:  # noqa: PLR0911
+def distribution(weight: Weight) -> tuple[str, tuple[float, ...]]:  # noqa: PLR0911
     """Return what draws a weight, and its constants: a mean and a spread."""
     kind = weight.initializer
     fans = {

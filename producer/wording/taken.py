@@ -1,8 +1,8 @@
 """Rules on an axis that is taken away by one layer, or by several one behind the other. Pure.
 
 A pooling over the whole window and a flatten behind it are a global pooling. A sequence of which only the
-last step is kept is the recurrent layer without `return_sequences`, as long as no step is padding. Of a
-bidirectional layer it is not: backwards, the last step has seen one step alone.
+last step is kept is the recurrent layer without `return_sequences`, unless padding is 0 in it.
+Of a bidirectional layer it is not: backwards, the last step has seen one step alone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def taken_loosely(takes: Takes) -> Callable[[Form, Form], Forms | None]:
 
 
 def _taken(takes: Takes, reference: Form, other: Form) -> Forms | None:
-    if kinds(reference) == kinds(other) or any(map(_says_padding, (reference, other))):
+    if kinds(reference) == kinds(other) or reference.program is None or other.program is None:
+        return None
+    if takes == "pooling" and (_says_padding(reference) or _says_padding(other)):
         return None
     mine, theirs = _parts(reference, takes), _parts(other, takes)
     like = [one for one in mine if one.takes]
@@ -79,8 +81,8 @@ def _taken(takes: Takes, reference: Form, other: Form) -> Forms | None:
 
 
 def _says_padding(form: Form) -> bool:
-    """Return whether some layer says which steps are padding, which a pooling and a crop do not heed."""
-    return form.program is None or any(layer.padding_value is not None for layer in form.job.model.layers)
+    """Return whether some layer says which steps are padding, which a global mean leaves out and no other."""
+    return any(layer.padding_value is not None for layer in form.job.model.layers)
 
 
 def _parts(form: Form, takes: Takes) -> list[_Part]:
@@ -120,7 +122,7 @@ def _part(stages: tuple[Stage, ...], documents: list[Document]) -> _Part | None:
         takes = "last step"
         if len(stages) == 1 and not layer.return_sequences:
             word = documents[0]
-        elif layer.return_sequences and row and _one_step(stages[:-1]):
+        elif layer.return_sequences and row and _one_step(stages[:-1]) and not _zero_at_the_end(first):
             word = documents[0] | {"return_sequences": False}
     if word is None:
         return None
@@ -133,6 +135,11 @@ def _over_all(stage: Stage) -> bool:
     """Return whether a pooling has one window, of all numbers of a channel."""
     shape = stage.inputs[0]
     return stage.layer.window == shape[:-1] and not any(map(any, stage.layer.sides(shape)))
+
+
+def _zero_at_the_end(stage: Stage) -> bool:
+    """Return whether a sequence may be 0 at its last step, since that is padding; else the state stays."""
+    return bool(stage.padding) and stage.layer.zero_output_for_mask
 
 
 def _one_step(stages: tuple[Stage, ...]) -> bool:
@@ -162,8 +169,10 @@ def _in_words(mine: _Part, theirs: _Part, handles: dict[str, str]) -> list[Docum
     else:
         first = theirs.word | {"return_sequences": True}
     ending = rest[-1]["name"]
+    if theirs.takes == "pooling" and len(theirs.written) == 1:
+        name = None
     if last is not None:
-        ending = ending or f"{last}_{rest[-1]['type']}"
+        ending = f"{last}_{rest[-1]['type']}" if ending in (None, name) else ending
         handles[last] = ending
     first = first | {"name": name, "inputs": theirs.word["inputs"], "activity_regularizer": None}
     penalty = theirs.word["activity_regularizer"]
