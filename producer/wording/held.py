@@ -81,11 +81,14 @@ def _bounds(constraint: Any, rank: int) -> Any:
 
 
 def decay_in_the_loss(reference: Form, other: Form) -> Forms | None:
-    """Write an L2 penalty in the loss, or decay in the gradient, as the reference does.
+    """Write an L2 penalty in the loss, or decay in the gradient, as the side with the penalty does.
 
     The gradient of l2·Σw² is 2·l2·w, which is that of a decay of 2·l2, as long as nothing is clipped between
     the two. The penalty is in the loss that is reported, and decay is not, which stays a difference.
     """
+    if _has_penalty(other) and not _has_penalty(reference):
+        swapped = decay_in_the_loss(other, reference)
+        return swapped and (swapped[1], swapped[0])
     mine, theirs = _pull(reference), _pull(other)
     if mine is None or theirs is None or list(mine) != list(theirs) or kinds(reference) != kinds(other):
         return None

@@ -56,7 +56,7 @@ def test_what_differs_is_what_computes_something_else(pair: Pair) -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [pair for pair in pairs() if pair.agrees and pair.rule and not pair.told],
+    [pair for pair in pairs() if pair.agrees and pair.rule],
     ids=lambda pair: pair.name,
 )
 def test_either_wording_may_be_the_reference(pair: Pair) -> None:
