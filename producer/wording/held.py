@@ -87,8 +87,12 @@ def decay_in_the_loss(reference: Form, other: Form) -> Forms | None:
     the two. The penalty is in the loss that is reported, and decay is not, which stays a difference.
     """
     if _has_penalty(other) and not _has_penalty(reference):
-        swapped = decay_in_the_loss(other, reference)
+        swapped = _as_a_penalty(other, reference)
         return swapped and (swapped[1], swapped[0])
+    return _as_a_penalty(reference, other)
+
+
+def _as_a_penalty(reference: Form, other: Form) -> Forms | None:
     mine, theirs = _pull(reference), _pull(other)
     if mine is None or theirs is None or list(mine) != list(theirs) or kinds(reference) != kinds(other):
         return None
