@@ -28,7 +28,7 @@ _WRONG = {
 
 
 _TYPE = re.compile(r" <(?:str|path|int range|float range|list\[str\])>")
-_CHOICES = re.compile(r"<(?:list\[)?([a-z|]+)\]?>")
+_CHOICES = re.compile(r"<(?:list\[)?([a-z|-]+)\]?>")
 _RANGE = re.compile(r"(-?[\d.]+)<=x<=(-?[\d.]+)")
 _LEAST = re.compile(r"x>=(-?[\d.]+)")
 

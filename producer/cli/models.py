@@ -18,7 +18,8 @@ SideName = Annotated[
     ),
 ]
 SeedOf = Annotated[
-    int | None, typer.Option("--seed", help="The seed whose model is wanted; the first, if none.")
+    int | None,
+    typer.Option("--seed", metavar="N", help="The seed whose model is wanted; the first, if none."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 

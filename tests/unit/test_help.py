@@ -125,6 +125,16 @@ def test_the_help_of_all_commands_imports_nothing_heavy(help_of_each):
     assert not set(help_of_each["modules"]) & (HEAVY - {"pydantic"})
 
 
+def test_no_help_has_a_type_of_python(help_of_each):
+    for name, text in help_of_each["help"].items():
+        options = [
+            line.split() for line in text.partition("Options:")[2].splitlines() if line.startswith("  -")
+        ]
+        for words in options:
+            assert not {"int", "float", "str", "path"} & set(words[:4]), (name, words)
+            assert "<" not in words[1], (name, words)
+
+
 def test_every_option_of_each_command_is_explained(help_of_each):
     for name, text in help_of_each["help"].items():
         lines = text.partition("Options:")[2].splitlines()
