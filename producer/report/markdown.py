@@ -39,8 +39,7 @@ def write_comment(document: Document, stream: TextIO) -> None:
     name = document.title.partition(":")[0]
     head = [f"<!-- {MARK}: {_COMMENT.sub(' ', printable(name))} -->", f"### {_line(document.title)}"]
     head += _sentences(document.sentences)
-    more = [line for line in _lines(document) if not line.startswith("# ")]
-    folded = ["", "<details><summary>Everything</summary>", *more, "", "</details>"]
+    folded = ["", "<details><summary>Everything</summary>", *_body(document), "", "</details>"]
     if sum(len(line) + 1 for line in [*head, *folded]) > LONGEST_COMMENT:
         folded = ["", "What there is besides is too long for a comment."]
     text = "".join(f"{line}\n" for line in [*head, *folded])
@@ -50,22 +49,27 @@ def write_comment(document: Document, stream: TextIO) -> None:
 def _lines(document: Document) -> Iterator[str]:
     yield f"# {_line(document.title)}"
     yield from _sentences(document.sentences)
-    for table in document.tables():
-        if table.rows:
-            yield from ("", f"## {_line(table.title)}", "")
-            yield from _table(table)
-    yield from _code(document.own_page())
-    yield from _sentences(document.notes)
+    yield from _body(document)
     yield from ("", f"<!-- {MARK} -->")
 
 
-def _code(page: Page) -> Iterator[str]:
-    """Yield the sections of the page that have code, with nothing but that."""
+def _body(document: Document) -> Iterator[str]:
+    """Yield what stands below the sentences: tables, code and notes."""
+    tables = [table for table in document.tables() if table.rows]
+    for table in tables:
+        yield from ("", f"## {_line(table.title)}", "")
+        yield from _table(table)
+    yield from _code(document.own_page(), titles=[table.title for table in tables])
+    yield from _sentences(document.notes)
+
+
+def _code(page: Page, *, titles: Sequence[str]) -> Iterator[str]:
+    """Yield the sections of the page that have code, with nothing but that; no title stands twice."""
     for section in page.sections:
         blocks = [block for block in section.blocks if isinstance(block, Code | Heading)]
         if not any(isinstance(block, Code) for block in blocks):
             continue
-        yield from ("", f"## {_line(section.title)}")
+        yield from ("", f"## {_line(section.title)}{', as code' if section.title in titles else ''}")
         for block in blocks:
             if isinstance(block, Heading):
                 yield from ("", f"### {_line(block.text)}")

@@ -84,6 +84,17 @@ def test_a_comment_has_the_answer_and_folds_the_rest(samples: ModuleType) -> Non
     assert "What each side ended with" not in answer
     assert "What each side ended with" in rest
     assert rest.rstrip().endswith("</details>")
+    assert all(said.count(sentence) == 1 for sentence in document.sentences)
+
+
+def test_a_comment_has_the_code_of_the_page_with_its_comments(samples: ModuleType) -> None:
+    document = ComparisonDocument(comparison=samples.article())
+    whole, said = text(document, "md"), text(document, "comment")
+    blocks = [block for block in whole.split("```")[1::2] if block.startswith("\n# ")]
+    assert blocks
+    assert all(block in said for block in blocks)
+    headings = [line for line in whole.splitlines() if line.startswith("## ")]
+    assert len(set(headings)) == len(headings)
 
 
 def test_a_comment_is_never_longer_than_github_takes() -> None:

@@ -120,7 +120,7 @@ def test_with_several_sides_each_parting_is_shown_with_its_side(samples):
     assert "torch, update 1 of seed 0:" in printed(both, terminal=False)
     assert "third, update 3 of seed 0:" in printed(both, terminal=False)
     assert page.count('<ol class="stages"') == 2
-    assert '<h3 class="within">third</h3>' in page
+    assert '<h3 class="inner">third</h3>' in page
     assert [table.title for table in ComparisonDocument(comparison=both).tables()][:2] == [
         "Where torch parts from tensorflow first", "Where third parts from tensorflow first"
     ]  # fmt: skip
