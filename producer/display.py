@@ -210,10 +210,15 @@ def size(value: int | None) -> str:
     return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
 
 
+_MOST_COMPLETE = 3
+"""So many outputs of a row are written with every digit."""
+
+
 def predicted(values: Any) -> str:
-    """Return one row of outputs: a number, or `(a, b)`."""
+    """Return one row of outputs: a number, or `(a, b)`; more than three are rounded to be read as a row."""
     if isinstance(values, Sequence):
-        texts = [complete(value) for value in values]
+        few = len(values) <= _MOST_COMPLETE
+        texts = [complete(value) if few else MISSING if value is None else f"{value:.5g}" for value in values]
         return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
     return complete(values)
 

@@ -69,37 +69,41 @@ def export(
 ) -> Exported:
     """Write the model that a side has trained, in the format of the file's ending.
 
-    Raises UsageError for what cannot be written so, RunFailedError where what was written predicts otherwise.
+    Raises UsageError for what cannot be written so, RunFailedError where it predicts otherwise; no file is
+    left then.
     """
     run, row = _trained(outcome, side, seed)
     table = next(one.table for one in outcome.comparison.runs if one.side == side)
     arrays = {name: array[row] for name, array in table.weights().items()}
-    program, beside = file.with_suffix(".py"), file.with_suffix(".npz")
-    if file.suffix == ".npz":
-        beside = file.with_name(f"{file.stem}_weights.npz")
-    prepared = _prepared(run, outcome.arrays, beside.name)
+    beside = f"{file.stem}_weights.npz" if file.suffix == ".npz" else f"{file.stem}.npz"
+    prepared = _prepared(run, outcome.arrays, beside)
     try:
-        code = trained_program(prepared, name=run.job.name, weights_file=beside.name)
+        code = trained_program(prepared, name=run.job.name, weights_file=beside)
     except NotWrittenError as error:
         raise UsageError(f"a plain program of {side} cannot say {error}") from None
     if prepared.data.scaling is not None:
         arrays[SCALING] = np.asarray(prepared.data.scaling)
     if prepared.data.target_scaling is not None:
         arrays[TARGET_SCALING] = np.asarray(prepared.data.target_scaling)
-    program.write_text(code, encoding="utf-8")
-    np.savez(beside, allow_pickle=False, **arrays)
-    settings = Settings.from_environment()
     more = _exporter(run) if file.suffix == ".onnx" else ()
-    interpreter = interpreter_of(run.framework, settings, tell, requirements=more)
-    apart = _proved(interpreter, program, run, table.rows[row].predictions, outcome.arrays)
-    if file == program:
-        return Exported(files=(program, beside), apart=apart)
-    with _opened(run, (program, beside), interpreter) as host:
-        if file.suffix == ".onnx":
-            apart = _write_onnx(host, run, file, table.rows[row].predictions, outcome.arrays)
-        else:
-            host.save(file.absolute())
-    return Exported(files=(file, program, beside), apart=apart)
+    interpreter = interpreter_of(run.framework, Settings.from_environment(), tell, requirements=more)
+    predictions, folder = table.rows[row].predictions, file.absolute().parent
+    with tempfile.TemporaryDirectory(prefix=".likewise-", dir=folder) as unproved:
+        program, weights = Path(unproved, f"{file.stem}.py"), Path(unproved, beside)
+        program.write_text(code, encoding="utf-8")
+        np.savez(weights, allow_pickle=False, **arrays)
+        apart = _proved(interpreter, program, run, predictions, outcome.arrays)
+        written = [program, weights]
+        if file.suffix != ".py":
+            model = Path(unproved, file.name)
+            written.insert(0, model)
+            with _opened(run, (program, weights), interpreter) as host:
+                if file.suffix == ".onnx":
+                    apart = _write_onnx(host, run, model, predictions, outcome.arrays)
+                else:
+                    host.save(model)
+        files = tuple(one.replace(file.parent / one.name) for one in written)
+    return Exported(files=files, apart=apart)
 
 
 def _trained(outcome: Judged, side: str, seed: int | None) -> tuple[Run, int]:
@@ -167,12 +171,12 @@ def _proved(
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise RunFailedError(f"{program} was written, and does not run: {last}")
+            raise RunFailedError(f"{program.name} does not run: {last}")
         outputs = np.load(found, allow_pickle=False)
     apart = relative_difference(np.asarray(trained), outputs.reshape(np.shape(trained)))
     if not apart <= TOLERANCE:
         raise RunFailedError(
-            f"{program} was written, but its predictions are {gap(apart)} apart from those of the training"
+            f"the predictions of {program.name} are {gap(apart)} apart from those of the training"
         )
     return apart
 

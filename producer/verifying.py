@@ -69,7 +69,7 @@ def _consistent(bundle: Bundle) -> Iterator[VerifiedClaim]:
             if side not in computed or getattr(computed[side], part) != getattr(known, part)
         ]
         if other:
-            text = f"{both(other)} of results.json are not those of the manifest"
+            text = f"results.json has another {both(other)} than the manifest"
             yield VerifiedClaim(name="results", side=side, state="fails", text=text)
         else:
             seeds = count(len(known.seeds), "seed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from likewise.producer.bench.models import Bench, Phase, TimedRounds, TimedRun, 
 from likewise.producer.bench.protocol import Enough, alternate
 from likewise.producer.display import count, plus_minus, seconds
 from likewise.producer.job.resolve import resolve
+from likewise.producer.output import loudness
 from likewise.producer.runs.follow import Noticed, Progressed, Update
 from likewise.producer.runs.submit import FollowUp
 from likewise.shared.errors import CancelledError, RunFailedError
@@ -247,9 +247,12 @@ class Progress:
 
     def round(self, done: int, width: float) -> None:
         """Say that a round is done; `width` is half the widest interval by its median."""
-        known = "" if math.isinf(width) else f", medians known to {plus_minus(width)}"
+        known = f", medians known to {plus_minus(width)}" if width <= 1 else ""
         self._so_far = f"{done} round{'s' * (done > 1)} done{known}"
-        self._line(self._so_far)
+        if loudness.get() == "verbose":
+            self._line(self._so_far)
+        else:
+            self._step(self._so_far)
 
     def notice(self, text: str) -> None:
         """Say a word on a wait, and whose run waits."""

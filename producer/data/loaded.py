@@ -18,6 +18,8 @@ from likewise.shared.run import FittedColumn
 
 Floats = NDArray[np.float64]
 
+STARTS_FROM = "paths start from the job file's folder"
+"""Where a relative path of a job file starts; one of a command starts where the command is given."""
 MAX_BYTES = 2 * 2**30
 """The most bytes of a data file, and of its numbers as float64 in memory."""
 
@@ -150,7 +152,7 @@ def _looked_for(file: Path) -> str:
     except (OSError, ValueError):
         return f" (its folder, {printable(str(file.parent))}, is not there)"
     match = nearest(file.name, names)
-    hint = f"did you mean {printable(match)}?" if match else "paths start from the job file's folder"
+    hint = f"did you mean {printable(match)}?" if match else STARTS_FROM
     return f" in {printable(str(folder))} ({hint})"
 
 

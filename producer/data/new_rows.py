@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.features import TIME_PARTS, FeatureColumn, FittedFeatures
-from likewise.producer.data.loaded import Floats, find_file
+from likewise.producer.data.loaded import STARTS_FROM, Floats, find_file
 from likewise.producer.data.memory import put_together
 from likewise.producer.data.npz import read_arrays, read_npy
 from likewise.producer.data.sniffing import looked_at
@@ -54,7 +54,8 @@ def read_new_rows(path: Path, run: Run, load: Callable[[ArrayRef], NDArray[Any]]
     try:
         file = find_file(path.name, path.absolute().parent)
     except DataError as error:
-        raise DataError(str(error).replace("data.path", "--data", 1)).about(path) from None
+        said = str(error).replace("data.path", "--data", 1).removesuffix(f" ({STARTS_FROM})")
+        raise DataError(said).about(path) from None
     if path.suffix in (".npy", ".npz"):
         rows = NewRows(x=_arrays(file, run.job, shape))
     elif len(run.dataset.feature_names) == prod(shape):

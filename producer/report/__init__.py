@@ -10,6 +10,7 @@ Importing this package imports nothing else, since `--help` names the formats.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -52,14 +53,23 @@ def write(document: Document, form: str, stream: TextIO) -> None:
 
 
 def write_file(document: Document, path: Path) -> None:
-    """Write a document to a file, in the format of its ending. Raises UsageError where that is impossible."""
+    """Write a document to a file, in the format of its ending: the whole of it, or nothing.
+
+    Raises UsageError where that is impossible.
+    """
     form = format_of(path)
     check_free(path)
+    place = path.resolve()
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with part.open("w", encoding="utf-8", newline="") as file:
             write(document, form, file)
+        part.replace(place)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}").about(path) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def check_free(path: Path) -> None:

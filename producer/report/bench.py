@@ -34,7 +34,7 @@ _SAID: dict[Phase, str] = {
 
 _MEMORY = (
     ("peak memory", "process_bytes"),
-    ("of it, first run", "grown_bytes"),
+    ("grown in the first run", "grown_bytes"),
     ("peak on the device", "device_bytes"),
 )
 

@@ -226,8 +226,8 @@ def _layers(comparison: Comparison, maps: Sequence[DivergenceMap]) -> Iterator[B
     for place, one in enumerate(maps):
         said = (
             f"How far {one.other} is from {one.reference} in each tensor of each update that was replayed, "
-            f"of seed {one.seed}: an empty cell is equal, green within {one.tolerance:.0e} of the largest value, "
-            "orange with a stroke is above."
+            f"of seed {one.seed}: an empty cell is equal, green within {one.tolerance:.0e} of the largest "
+            "value, orange with a stroke is above."
         )
         yield Drawing(name=f"spread-{place}", says=said, figure=layers.spread(one))
     if (figure := layers.weights(comparison)) is not None:

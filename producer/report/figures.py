@@ -40,6 +40,8 @@ class Axis:
     log: bool = False
     names: Sequence[str] = ()
     """The names of the places 0, 1, 2, ...; the first stands on top of an upright axis."""
+    ends: tuple[float, float] | None = None
+    """The least and the most that there can be, where they are known; else what is drawn says it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,10 @@ def calibration(truth: Truth, sides: Sequence[str]) -> Figure | None:
     if len(drawn) == 1:
         return None
     return Figure(
-        x=Axis(label="how sure of its class"), y=Axis(label="share that is right"), series=drawn, rows=14
+        x=Axis(label="how sure of its class", ends=(0, 1)),
+        y=Axis(label="share that is right", ends=(0, 1)),
+        series=drawn,
+        rows=14,
     )
 
 

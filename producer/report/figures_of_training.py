@@ -8,12 +8,11 @@ import numpy as np
 
 from likewise.producer.display import is_logarithmic
 from likewise.producer.report.figures import (
-    DOTTED,
     MOST_OF_ALL,
     MOST_POINTS,
     THIN,
+    WIDE,
     Axis,
-    Dash,
     Figure,
     Guide,
     Series,
@@ -102,11 +101,11 @@ def growth(comparison: Comparison) -> Figure | None:
     for one in comparison.growth:
         side = comparison.sides.index(one.other)
         declared = comparison.jobs[one.other].precision
-        dashes: tuple[tuple[str, Sequence[float | None], Dash], ...] = (
-            (declared, one.declared, ()),
-            ("float64 twin", one.twin, DOTTED),
+        looks: tuple[tuple[str, Sequence[float | None], float, float], ...] = (
+            ("float64 twin", one.twin, WIDE, 0.45),  # lies below, and is seen where both are one
+            (declared, one.declared, THIN, 1),
         )
-        for kind, values, dashed in dashes:
+        for kind, values, wide, opacity in looks:
             if not any(values):
                 continue
             name = kind if len(comparison.growth) == 1 else f"{one.other}, {kind}"
@@ -118,7 +117,8 @@ def growth(comparison: Comparison) -> Figure | None:
                     side=side,
                     x=list(one.epochs),
                     y=plain(np.array([value or np.nan for value in values], dtype=np.float64)),
-                    dash=dashed,
+                    width=wide,
+                    opacity=opacity,
                     symbol="circle" if len(values) <= MOST_MARKED_EPOCHS else None,
                 )
             )

@@ -44,8 +44,7 @@ class GoldenDocument(Document):
         told = [f"{side} was pinned and is not there now." for side in since.missing]
         told += [f"{side} is there now and was not pinned." for side in since.added]
         for one in since.sides:
-            reasons = one.comparison.reasons if one.comparison is not None else ()
-            told += [printable(f"{one.side}: {sentence}") for sentence in (*one.changed, *reasons)]
+            told += [printable(f"{one.side}: {sentence}") for sentence in _sentences(one)]
         if since.verdict_then != since.verdict_now:
             told.append(
                 f"The comparison of the sides said {since.verdict_then}; now it says {since.verdict_now}."
@@ -89,9 +88,8 @@ class GoldenDocument(Document):
     def checks(self) -> Iterator[Check]:
         """Yield for each side that was pinned whether it gives the same, beyond rounding."""
         for one in self.since.sides:
-            reasons = one.comparison.reasons if one.comparison is not None else ()
             state: Literal["failed", "passed"] = "passed" if one.verdict == "agree" else "failed"
-            yield Check(name=f"{one.side} as pinned", state=state, text="\n".join([*one.changed, *reasons]))
+            yield Check(name=f"{one.side} as pinned", state=state, text="\n".join(_sentences(one)))
         for side in self.since.missing:
             yield Check(name=f"{side} as pinned", state="failed", text="It is not there now.")
 
@@ -111,6 +109,13 @@ class GoldenDocument(Document):
             "sentences": list(self.sentences),
             "sides": {one.side: _side(one) for one in since.sides},
         }
+
+
+def _sentences(one: SideSince) -> list[str]:
+    """Return what is known of a side; what was and what is are no sides that something is in."""
+    reasons = one.comparison.reasons if one.comparison is not None else ()
+    in_time = [text.replace(f" in {PINNED}", " as pinned").replace(f" in {NOW}", " now") for text in reasons]
+    return [*one.changed, *in_time]
 
 
 def _side(one: SideSince) -> dict[str, Any]:

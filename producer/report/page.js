@@ -251,9 +251,16 @@
     };
   }
 
+  // Lines of a row's name, which is folded where it is long.
+  const nameWidth = (given) => (Math.max(...given.names.map((name) => name.length)) > (narrow.matches ? 14 : 34) ? (narrow.matches ? 110 : 230) : 0);
+  function linesOf(given) {
+    const most = nameWidth(given) ? nameWidth(given) / 7 : Infinity;
+    return Math.max(...given.names.map((name) => name.split("\n").reduce((sum, part) => sum + Math.max(1, Math.ceil(part.length / most)), 0)));
+  }
+
   // Rows with names, the first on top.
   function rows(given) {
-    const longest = Math.max(...given.names.map((name) => name.length));
+    const width = nameWidth(given);
     return {
       type: "value",
       inverse: true,
@@ -261,13 +268,16 @@
       max: given.names.length - 0.4,
       axisLabel: {
         color: colour("ink"), customValues: given.names.map((_, place) => place), lineHeight: 16,
-        ...(longest > (narrow.matches ? 14 : 34) ? { width: narrow.matches ? 110 : 230, overflow: "break" } : {}), formatter: (place) => given.names[place] ?? "",
+        ...(width ? { width, overflow: "break" } : {}), formatter: (place) => given.names[place] ?? "",
       },
       axisTick: { show: false },
       axisLine: { show: false },
       splitLine: { show: false },
     };
   }
+
+  // Names on a phone that have no room side by side.
+  const leans = (given) => narrow.matches && given.names.length <= 5 && given.names.some((name) => name.length * 7 * given.names.length > 290);
 
   function columns(given) {
     const step = Math.ceil(given.names.length / (narrow.matches ? 5 : 12));
@@ -282,12 +292,18 @@
       axisLabel: {
         color: colour("ink"), customValues: given.names.map((_, place) => place).filter((place) => place % step === 0),
         formatter: (place) => given.names[place] ?? "",
-        ...(narrow.matches ? { width: (290 * step) / given.names.length, overflow: "truncate" } : {}),
+        ...(leans(given) ? { rotate: 40 } : narrow.matches ? { width: (290 * step) / given.names.length, overflow: "truncate" } : {}),
       },
       axisTick: { show: false },
       axisLine: { show: false },
       splitLine: { show: false },
     };
+  }
+
+  // Of the series alone: a guide across has a place on this axis, too, that is none.
+  function epochs(figure) {
+    const drawn = figure.series.flatMap((series) => series.x);
+    return { min: drawn.reduce((a, b) => Math.min(a, b)), max: drawn.reduce((a, b) => Math.max(a, b)) };
   }
 
   function axis(figure, place) {
@@ -303,7 +319,7 @@
       nameGap: across ? 28 : 52,
       nameTextStyle: { color: colour("quiet"), width: across ? undefined : 260, overflow: "truncate" },
       ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true, ...guided }),
-      ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
+      ...(across && given.label === "epoch" ? epochs(figure) : given.ends && !given.log ? { min: given.ends[0], max: given.ends[1], interval: (given.ends[1] - given.ends[0]) / (narrow.matches ? 2 : 5) } : {}),
       splitNumber: narrow.matches ? 4 : 6,
       ...(powers ? { interval: powers.step } : {}),
       axisLabel: {
@@ -362,7 +378,7 @@
       textStyle: { color: colour("ink"), fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 13 },
       grid: named
         ? { left: 8, right: 22, top: figure.guides.some((one) => one.label) ? 24 : 8, bottom: 34, outerBoundsMode: "same", outerBoundsContain: "axisLabel" }
-        : { left: 68, right: 16, top: 12, bottom: 46 },
+        : { left: 68, right: 16, top: 12, bottom: leans(figure.x) ? 84 : 46 },
       legend: { show: false, selected: hidden[name] },
       tooltip: {
         show: !paper,
@@ -439,6 +455,8 @@
 
   // Drag to zoom, a double click shows all again; on a phone a drag scrolls the page.
   function drawOne(name) {
+    const { names } = figures[name].y;
+    if (names.length) charts[name].getDom().style.minHeight = `${names.length * (linesOf(figures[name].y) * 16 + 6) + 66}px`;
     charts[name].setOption(option(name), { notMerge: true });
     charts[name].dispatchAction({
       type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: !narrow.matches,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TextIO
@@ -53,8 +54,11 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,  # markup of ours stays
     )
-    environment.filters.update(breakable=_breakable, data_uri=_data_uri)
+    environment.filters.update(breakable=_breakable, whole=_whole, data_uri=_data_uri)
     return environment.from_string(file_text(name))
+
+
+_UNIT = re.compile(r"(\d) (ms|s|min|h|KiB|MiB|GiB|%)(?!\w)")
 
 
 def file_text(name: str) -> str:
@@ -66,6 +70,11 @@ def _breakable(path: str) -> Markup:
     """Return the text, escaped, that a narrow column may fold at its dots and underscores."""
     text = str(escape(visible(path)))
     return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))  # noqa: S704  # escaped above
+
+
+def _whole(text: str) -> Markup:
+    """Return the text, escaped, that is not folded between a number and its unit."""
+    return Markup(_UNIT.sub(r"\1&nbsp;\2", str(escape(visible(text)))))  # noqa: S704  # escaped above
 
 
 def _data_uri(png: bytes) -> str:

@@ -19,6 +19,8 @@ from likewise.producer.verdict.models import Verdict
 _SIGNS = {"agree": "=", "differ": "≠", "inconclusive": "?"}
 _VERDICTS: tuple[Verdict, ...] = ("differ", "inconclusive", "agree")
 _WORDS: dict[Verdict, str] = {"agree": "agree", "differ": "differ", "inconclusive": "open"}
+_SHADES: dict[Verdict, int] = {"agree": 2, "differ": 1, "inconclusive": 0}
+"""The places of the sides whose colours are nearest to those of the verdicts: green, orange and blue."""
 _MOST_TEXTS = 12
 """The most columns whose cells have room for what they say."""
 
@@ -128,10 +130,11 @@ def _parallel(sweep: Sweep) -> Drawing:
         ]
         word = _WORDS[point.verdict] if several else "point"
         place = _VERDICTS[::-1].index(point.verdict) if several else 0
+        shade = _SHADES[point.verdict] if several else 0
         told = ", ".join(f"{path.split('.')[-1]} {setting(value)}" for path, value in point.settings.items())
         series.append(
             Series(
-                kind="line", name=word, label=told, side=place, x=[x for x, _, _ in drawn],
+                kind="line", name=word, label=told, side=shade, x=[x for x, _, _ in drawn],
                 y=[y for _, y, _ in drawn], texts=[[text for _, _, text in drawn]], dash=dash(place),
                 symbol=symbol(place), size=4, opacity=0.75,
             )
@@ -143,8 +146,8 @@ def _parallel(sweep: Sweep) -> Drawing:
         f"{both([f'{axis.name} goes from {axis.lowest} to {axis.highest}' for axis in across])}.",
         figure=Figure(
             x=Axis(label="", names=[axis.name for axis in across]),
-            y=Axis(label="from the lowest to the highest"),
-            series=sorted(series, key=lambda one: one.side or 0),
+            y=Axis(label="from the lowest to the highest", ends=(0, 1)),
+            series=sorted(series, key=lambda one: one.name != "agree"),
         ),
     )
 

@@ -273,15 +273,17 @@ def _reduction_effect(setup: Setup) -> str:
     side = _summing(setup)
     optimizer = setup.jobs[side].optimizer
     elements = _loss_elements(setup, side)
-    size = f"{number(elements)} times" if elements else "as many times, as a batch has loss elements,"
+    size = "larger than a mean by the number of a batch's loss elements"
+    if elements:
+        size = f"{number(elements)} times as large as a mean"
     with_samples = _with_samples(setup, side)
     if optimizer.type != "sgd":
         return (
-            f"{with_samples}a sum makes gradients {size} as large as a mean; {optimizer.type} "
+            f"{with_samples}a sum makes gradients {size}; {optimizer.type} "
             "divides most of that out again, so that only epsilon, clipping and weight decay see it. The "
             "losses themselves are on different scales."
         )
-    sentence = f"{with_samples}a sum makes every step {size} as large as a mean"
+    sentence = f"{with_samples}a sum makes every step {size}"
     if not elements:
         return f"{sentence}, as if the learning rate were higher by that factor."
     if optimizer.schedule is not None:
@@ -295,7 +297,7 @@ def _reduction_in_short(setup: Setup) -> str:
     job = setup.jobs[side]
     elements = _loss_elements(setup, side)
     if not elements:
-        return "a sum is a learning rate as many times higher as a batch has loss elements"
+        return "a sum is a learning rate that is multiplied by the number of a batch's loss elements"
     points = f"batches of {elements:,}" if job.training.batch_size else f"{elements:,} points"
     if job.optimizer.type == "sgd":
         return f"with {points} a sum is a learning rate {number(elements)} times higher"

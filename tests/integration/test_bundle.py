@@ -149,7 +149,7 @@ def test_a_job_that_is_not_that_of_the_manifest_is_told(likewise, bundle, tmp_pa
         results["own"][0]["run"]["job"]["optimizer"]["learning_rate"] = 0.5
 
     _, claims = verify(likewise, written(forged(bundle, faster), tmp_path / "b.zip"))
-    assert claims["results", "torch"] == ("fails", "job of results.json are not those of the manifest")
+    assert claims["results", "torch"] == ("fails", "results.json has another job than the manifest")
 
 
 def test_without_its_data_a_bundle_is_trained_on_those_of_the_folder(

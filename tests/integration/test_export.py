@@ -200,8 +200,10 @@ def test_a_model_of_rescaled_samples_takes_rows_in_their_own_units(likewise, tmp
         (("torch", "net.py", "--format", "keras"), "does not end in .keras"),
         (("torch", "net.py", "--seed", "7"), "--seed is 7; the seeds are 0, 1"),
         (("torch", "nowhere/net.py"), "there is no folder"),
+        (("torch", "net.keras"), "net.keras ends in .keras; it can be .pt, .pth, .safetensors or .npz"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_with_what_can(export, words, told):
+def test_what_cannot_be_exported_is_refused_with_what_can(export, tmp_path, words, told):
     answer = export(*words)
+    assert {path.name for path in tmp_path.iterdir()} == {"environments"}
     assert (answer.returncode, told in " ".join(answer.stderr.split())) == (2, True), answer.stderr

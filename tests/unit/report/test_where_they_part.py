@@ -120,7 +120,7 @@ def test_with_several_sides_each_parting_is_shown_with_its_side(samples):
     assert "torch, update 1 of seed 0:" in printed(both, terminal=False)
     assert "third, update 3 of seed 0:" in printed(both, terminal=False)
     assert page.count('<ol class="stages"') == 2
-    assert '<h3 class="inner">third</h3>' in page
+    assert '<h3 class="subheading">third</h3>' in page
     assert [table.title for table in ComparisonDocument(comparison=both).tables()][:2] == [
         "Where torch parts from tensorflow first", "Where third parts from tensorflow first"
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     assert growth.declared[100] == pytest.approx(1e-4 * later / first, rel=1e-2)
     assert max(growth.twin) < 1e-7 * max(growth.declared)
     figure = figures_of_training.growth(found)
-    assert [series.name for series in figure.series] == ["float32", "float64 twin"]
+    assert [series.name for series in figure.series] == ["float64 twin", "float32"]
     assert figure.y.log
     assert 'id="growth"' in html_of(page_of(found))
     assert "gap in the loss by epoch" in printed(found, terminal=True)
