@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,13 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch
     )
 
 
+_MOVES: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "channels first": lambda array: np.moveaxis(array, -1, 1),
+    "channels last": lambda array: np.moveaxis(array, 1, -1),
+    "time first": lambda array: np.swapaxes(array, 0, 1),
+}
+
+
 def layouts(inputs: Arrays, *, channels: str) -> Iterator[tuple[str | None, Arrays]]:
     """Yield the batch as it may lie in a program: as it is, then with its channels moved.
 
@@ -102,12 +111,10 @@ def layouts(inputs: Arrays, *, channels: str) -> Iterator[tuple[str | None, Arra
     }
     found: list[tuple[str | None, Arrays]] = [(None, inputs)]
     if spatial:
-        for word, moved in (
-            ("channels first", {name: np.moveaxis(one, -1, 1) for name, one in spatial.items()}),
-            ("channels last", {name: np.moveaxis(one, 1, -1) for name, one in spatial.items()}),
-            ("time first", {name: np.swapaxes(one, 0, 1) for name, one in spatial.items()}),
-        ):
-            found.append((word, {**inputs, **moved}))
+        found += [
+            (word, {**inputs, **{name: move(one) for name, one in spatial.items()}})
+            for word, move in _MOVES.items()
+        ]
     if any(_has_channels(one, elsewhere=channels) for one in spatial.values()):
         found.sort(key=lambda layout: layout[0] != f"channels {channels}")
     yield from found
@@ -127,17 +134,19 @@ def forward_in_some_layout(
     first_input: NDArray[Any] | None = None,
     *,
     prepare: Callable[[], None] = lambda: None,
-) -> tuple[str | None, Arrays, RecordedPass]:
+) -> tuple[str | None, Batch, RecordedPass]:
     """Run a program on the batch, as it lies in the layout in which its first module gets the same.
 
-    `first_input` is what entered the reference's first module, where that has run; `prepare` is called once
-    the program is built. Raises RunFailedError where it runs in no layout.
+    The word says what was assumed of it, and the batch is as it lies there. `first_input` is what entered the
+    reference's first module, where that has run; `prepare` is called once the program is built. Raises
+    RunFailedError where it runs in no layout.
     """
     refused: list[str] = []
-    ran: tuple[str | None, Arrays, RecordedPass] | None = None
+    ran: tuple[str | None, Batch, RecordedPass] | None = None
     for word, given in layouts(batch.inputs, channels=frameworks()[side.framework]["channels"]):
+        laid = replace(batch, inputs=given)
         try:
-            side.feed(batch, given)
+            side.feed(laid)
             prepare()
             calls = side.forward(given)
         except RunFailedError as error:
@@ -147,15 +156,58 @@ def forward_in_some_layout(
         entered = next(
             (call.entered for call in calls if call.path is not None and call.entered is not None), None
         )
-        if first_input is None or entered is None:
-            return word, given, calls
-        if entered.shape == first_input.shape and np.allclose(entered, first_input, rtol=1e-6, atol=1e-12):
-            return word, given, calls
-        ran = ran or (word, given, calls)
-    if ran is not None:
-        side.feed(batch, ran[1])
-        return ran
-    raise RunFailedError("; ".join(refused[:_MOST_REFUSED]))
+        same = (
+            first_input is None
+            or entered is None
+            or (
+                entered.shape == first_input.shape
+                and np.allclose(entered, first_input, rtol=1e-6, atol=1e-12)
+            )
+        )
+        ran = (word, laid, calls) if same or ran is None else ran
+        if same:
+            break
+    if ran is None:
+        raise RunFailedError("; ".join(refused[:_MOST_REFUSED]))
+    side.feed(ran[1])
+    return ran
+
+
+def with_targets_laid(
+    side: Hosted,
+    batch: Batch,
+    word: str | None,
+    outputs: Arrays,
+    *,
+    wanted: Callable[[], float] | None = None,
+) -> Batch:
+    """Return the batch with its targets as the program's loss takes them: as they are, or moved as inputs.
+
+    Masks of pictures are such targets, and so are the classes of sequences whose time comes first. Some
+    programs move them by themselves. `outputs` are those that the targets belong to, and `wanted` is the
+    other program's loss of the same: the nearer one counts, and without it the first that the loss takes.
+    """
+    targets = batch.targets
+    if targets is None or targets.ndim < 2 or word is None:
+        return batch
+    moved = _MOVES[word](targets)
+    shapes = {one.shape for one in outputs.values()}
+    if moved.shape not in shapes | {shape[:-1] for shape in shapes if word == "time first"}:
+        return batch
+    losses: list[tuple[float, NDArray[Any]]] = []
+    with suppress(RunFailedError):
+        right = 0.0 if wanted is None else wanted()
+        for one in (targets, moved):
+            with suppress(RunFailedError):
+                loss, _ = side.loss(outputs, one)
+                losses.append((abs(loss - right) if wanted else 0.0, one))
+    _, nearest = min(losses, key=lambda pair: pair[0], default=(0.0, targets))
+    return batch if nearest is targets else replace(batch, targets=nearest)
+
+
+def moved_as(word: str | None, outputs: Arrays) -> Arrays:
+    """Return outputs with their axes moved as a batch's were."""
+    return {name: _MOVES[word](one) if word and one.ndim > 1 else one for name, one in outputs.items()}
 
 
 def _cast(array: NDArray[Any], precision: str) -> NDArray[Any]:

@@ -56,7 +56,7 @@ def convert(port: Port, file: Path, *, tell: Callable[[str], None]) -> Conversio
         tell(f"{target.label}: {file.name} is written, and read again")
         for write in (True, False):  # a program made anew has weights of its own
             target.open(program.file, program.maker, "float32")
-            target.feed(pairing.batch, pairing.inputs)
+            target.feed(pairing.others_batch)
             if write:
                 target.load(given)
                 target.save(file)

@@ -256,11 +256,9 @@ class Hosted:
         names: list[str] | None = self._takes["arguments"]
         return names
 
-    def feed(self, batch: Batch, inputs: Arrays) -> None:
-        """Give the batch to a step of the user's own; build the model. `inputs` are the batch's, as they
-        lie in this program.
-        """
-        arrays = {**self._inputs(inputs), **_group("more", batch.more)}
+    def feed(self, batch: Batch) -> None:
+        """Give the batch, as it lies in this program, to a step of the user's own; build the model."""
+        arrays = {**self._inputs(batch.inputs), **_group("more", batch.more)}
         if batch.targets is not None:
             arrays["targets"] = batch.targets
         self._ask({"ask": "feed", "target": batch.target}, arrays)
@@ -345,14 +343,14 @@ class Hosted:
             float(answer["train_s"]),
         )
 
-    def ready(self, batch: Batch, inputs: Arrays, plan: TimedPlan) -> dict[str, Any]:
+    def ready(self, batch: Batch, plan: TimedPlan) -> dict[str, Any]:
         """Make the batches ready that it is timed on; return whether it `trains`, and its `environment`.
 
-        `inputs` are the batch's, as they lie in this program.
+        The batch is as it lies in this program.
         """
         arrays: Arrays = {}
         if not plan.loader:
-            arrays = {**self._inputs(inputs), **_group("more", batch.more)}
+            arrays = {**self._inputs(batch.inputs), **_group("more", batch.more)}
             if batch.targets is not None:
                 arrays["targets"] = batch.targets
             if plan.order is not None:

@@ -229,9 +229,9 @@ class Ladder:
         pairing, forms = self._pairing, self._pairing.forced.forms
         if not np.isfinite(pairing.forced.outputs):
             raise SkippedError("the outputs have other shapes, so that no loss takes the same ones")
-        targets, mine = pairing.batch.targets, outputs_of(pairing.calls)
-        one, self._slopes = pairing.reference.loss(mine, targets)
-        two, self._other_slopes = pairing.other.loss(forms.to_other(mine), targets)
+        mine = outputs_of(pairing.calls)
+        one, self._slopes = pairing.reference.loss(mine, pairing.batch.targets)
+        two, self._other_slopes = pairing.other.loss(forms.to_other(mine), pairing.others_batch.targets)
         relative, slopes = relative_difference(np.array(one), np.array(two)), 0.0
         if forms.scaled is None:  # gradients with respect to other quantities are not compared
             slopes = forms.apart(self._slopes, self._other_slopes)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both
-from likewise.producer.port.batch import forward_in_some_layout
+from likewise.producer.port.batch import forward_in_some_layout, moved_as, with_targets_laid
 from likewise.producer.port.draws import PairedDraws, pair_draws
-from likewise.producer.port.evidence import PairStep, forced_pass, forces
+from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
 from likewise.producer.port.file import LOCK
 from likewise.producer.port.hosted import (
     Arrays,
@@ -75,7 +75,7 @@ class Pairing:
         """Run both programs once, and pair their modules in the order of use."""
         if reference.steps and other.steps:
             batch = batch.for_models(reference.arguments or other.arguments)
-        self.reference, self.other, self.batch = reference, other, batch
+        self.reference, self.other = reference, other
         self.tolerance = TOLERANCE[precision]
         self.draws = PairedDraws()
         self.changes: dict[str, bool | None] = {}
@@ -92,14 +92,21 @@ class Pairing:
         self.beforehand = start or PortStart()
         self.start: Arrays
         """The reference's own weights, by name."""
-        word, inputs, self.calls = forward_in_some_layout(reference, batch, prepare=self._begin)
-        if word is not None:
-            self.note(f"{reference.label} was fed the batch with its axes as {word}")
-            self.batch = batch = replace(batch, inputs=inputs)
+        word, mine, self.calls = forward_in_some_layout(reference, batch, prepare=self._begin)
+        outputs = outputs_of(self.calls)
+        self.batch = with_targets_laid(reference, mine, word, outputs)
+        self._note_axes(reference, word, batch, self.batch)
         entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
-        word, self.inputs, calls = forward_in_some_layout(other, batch, entered)
-        if word is not None:
-            self.note(f"{other.label} was fed the batch with its axes as {word}")
+        word, theirs, calls = forward_in_some_layout(other, self.batch, entered)
+        moved = dict(zip(outputs_of(calls), moved_as(word, outputs).values(), strict=False))
+        self.others_batch = with_targets_laid(
+            other,
+            theirs,
+            word,
+            moved,
+            wanted=lambda: reference.loss(outputs, self.batch.targets)[0],
+        )
+        self._note_axes(other, word, self.batch, self.others_batch)
         self._others_own = other.weights() if self.beforehand.checkpoints[1] else {}
         # Once both have run, since a Keras model may be built by its first call.
         self.described = {side.label: side.describe() for side in (reference, other)}
@@ -144,6 +151,16 @@ class Pairing:
         self._settle_draws(tell)
         self._take_checkpoint()
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
+
+    def _note_axes(self, side: Hosted, word: str | None, given: Batch, fed: Batch) -> None:
+        if word is not None:
+            targets = "" if fed.targets is given.targets else ", its targets too"
+            self.note(f"{side.label} was fed the batch with its axes as {word}{targets}")
+
+    @property
+    def inputs(self) -> Arrays:
+        """Return the batch's inputs as they lie in the other program."""
+        return self.others_batch.inputs
 
     @property
     def updates(self) -> int:

@@ -233,10 +233,10 @@ class StepUpdates(Updates):
 
 def _one_step(pairing: Pairing, *, common: bool = False) -> tuple[FreeTraining, FreeTraining]:
     """Run one step of each, on the same weights and random numbers, with dropout off."""
-    targets = pairing.batch.targets
+    mine, theirs = pairing.batch, pairing.others_batch
     return (
-        pairing.reference.train(pairing.batch.inputs, targets, steps=1, common=common),
-        pairing.other.train(pairing.inputs, targets, steps=1, common=common),
+        pairing.reference.train(mine.inputs, mine.targets, steps=1, common=common),
+        pairing.other.train(theirs.inputs, theirs.targets, steps=1, common=common),
     )
 
 

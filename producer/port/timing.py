@@ -20,7 +20,7 @@ from likewise.producer.console import progress_console
 from likewise.producer.display import both, count
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened, opened_as_written
-from likewise.producer.port.hosted import Arrays, Batch, Hosted, TimedPlan
+from likewise.producer.port.hosted import Batch, Hosted, TimedPlan
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck
 from likewise.producer.port.trainings import row_order
@@ -45,8 +45,7 @@ class HowTimed:
 class _Fed:
     """What both programs are fed, as it lies in each, and what the check said of them."""
 
-    batch: Batch
-    inputs: tuple[Arrays, Arrays]
+    batches: tuple[Batch, Batch]
     check: PortCheck
     trains: bool
     loader: bool
@@ -101,8 +100,7 @@ def _checked(port: Port, found: OpenPort, tell: Callable[[str], None]) -> _Fed:
     pairing = found.pair(port.precision, tell)
     check = climb(pairing, until=None, tell=tell)
     return _Fed(
-        pairing.batch,
-        (pairing.batch.inputs, pairing.inputs),
+        (pairing.batch, pairing.others_batch),
         check,
         all(trains),
         all(host.loads for host in found.hosts),
@@ -122,13 +120,13 @@ class _Timed:
         self._updates = 0
         self._quickest_s = 0.0
         """How long one update of each side takes together, at best."""
-        samples = len(next(iter(fed.batch.inputs.values())))
+        samples = len(next(iter(fed.batches[0].inputs.values())))
         plan = port.training
         order = None if fed.loader else row_order(plan, samples, port.seeds[0])
-        for host, inputs in zip(hosts, fed.inputs, strict=True):
-            host.name_inputs(list(fed.batch.inputs))
+        for host, batch in zip(hosts, fed.batches, strict=True):
+            host.name_inputs(list(batch.inputs))
             timed = TimedPlan(loader=fed.loader, size=plan.batch_size, order=order)
-            self._ready[host.label] = host.ready(fed.batch, inputs, timed)
+            self._ready[host.label] = host.ready(batch, timed)
         self._infers = all(one["infers"] for one in self._ready.values())
 
     def warm(self, host: Hosted) -> None:

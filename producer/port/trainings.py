@@ -151,19 +151,19 @@ class _Trainer:
         """Train one program from the reference's weights."""
         pairing = self._pairing
         side = pairing.reference if reference else pairing.other
-        inputs = pairing.batch.inputs if reference else pairing.inputs
+        batch = pairing.batch if reference else pairing.others_batch
         pairing.weights = start
         side.load(start if reference else pairing.loaded())
         found: FreeTraining = side.train(
-            inputs,
-            pairing.batch.targets,
+            batch.inputs,
+            batch.targets,
             steps=self._port.training.updates,
             common=self._common,
             drops=True,
             rows=RowOrder(row_order(self._port.training, self._samples, seed), seed),
         )
         side.load(found.weights)
-        outputs = outputs_of(side.forward(inputs))
+        outputs = outputs_of(side.forward(batch.inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
         return _Trained(seed, found.losses, weights, outputs, found.train_s)
 

@@ -192,11 +192,13 @@ class Updates:
     def _trained_apart(self, *, common: bool, drops: bool = False) -> dict[str, float]:
         """Train both; return how far apart `losses` and each weight are, but for what is by design."""
         pairing = self._pairing
-        targets = pairing.batch.targets
-        one = pairing.reference.train(
-            pairing.batch.inputs, targets, steps=pairing.updates, common=common, drops=drops
+        one, two = (
+            side.train(batch.inputs, batch.targets, steps=pairing.updates, common=common, drops=drops)
+            for side, batch in (
+                (pairing.reference, pairing.batch),
+                (pairing.other, pairing.others_batch),
+            )
         )
-        two = pairing.other.train(pairing.inputs, targets, steps=pairing.updates, common=common, drops=drops)
         self._rates = one.rates, two.rates
         mine, back = one.weights, pairing.mapping.to_reference(two.weights)
         parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}

@@ -57,6 +57,7 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "gan": lambda draw: Batch({"x": np.tanh(draw.normal(8, 6))}, None),
     "pictures": lambda draw: Batch({"x": draw.normal(8, 5, 5, 3)}, draw.below(4, 8)),
     "autoencoder": lambda draw: Batch({"x": draw.normal(3, 8, 8, 1)}, draw.normal(3, 8, 8, 1)),
+    "segments": lambda draw: Batch({"x": draw.normal(3, 8, 8, 2)}, 1.0 * (draw.normal(3, 8, 8, 1) > 0)),
     "separable": lambda draw: Batch({"x": draw.normal(5, 8, 8, 3)}, draw.below(4, 5)),
     "transformer": _transformer,
     "gru": lambda draw: Batch({"x": draw.below(30, 6, 8)}, draw.below(2, 6)),
