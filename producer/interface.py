@@ -20,6 +20,7 @@ from likewise.producer.results import (
     ComparisonResult,
     ExplanationResult,
     PortBenchResult,
+    PortExplanationResult,
     PortResult,
     PortTrainingResult,
     Result,
@@ -222,11 +223,14 @@ def get(experiment: str = "last", *, kind: Kind | None = None) -> Result:
 def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
     """Say which settings make the sides differ, and how much each does. Raises LikewiseError.
 
-    A job may also be the id of an experiment that was trained.
+    A job may also be the id of an experiment that was trained, or a port.yaml, whose second program is given
+    the settings of the first.
     """
     from likewise.producer import experiments
     from likewise.producer.explaining import Question, enough_seeds, explain_experiment, others_of
 
+    if names_a_port(job):
+        return _explain_port(str(job), options)
     asked = _Asked.of("explanation", options, ExplainOptions)
     side, seeds = options.get("side"), asked.seeds
     record = asked.trained_before(job)
@@ -255,6 +259,40 @@ def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
                 session, record, question, queue_anyway=asked.request.queue_anyway, quiet=asked.quiet
             )
         return ExplanationResult(found, session)
+
+
+def _explain_port(spec: str, options: Mapping[str, Any]) -> PortExplanationResult:
+    """Switch the settings of a port.yaml's programs. Raises UsageError for what is said of declared jobs."""
+    from likewise.producer import experiments
+    from likewise.producer.explaining import enough_seeds
+    from likewise.producer.kept import Answer, keep_answer
+    from likewise.producer.port.explaining import PortQuestion, explain_port
+    from likewise.producer.port.file import read_port
+
+    _refuse_of_jobs(options)
+    port, seeds = read_port([spec], None), options.get("seeds")
+    reference, other = (one.label for one in port.programs)
+    if options.get("side") not in {None, other}:
+        raise UsageError(
+            f"--side is {options['side']!r}; it can be {other}, which is explained by {reference}"
+        )
+    question = PortQuestion(
+        seeds=enough_seeds(port.seeds)
+        if seeds is None
+        else experiments.seed_list(str(seeds) if isinstance(seeds, int) else seeds),
+        most_combined=options.get("combinations", 4),
+        budget_s=options.get("budget_s", 300),
+    )
+    found = explain_port(port, question, tell=experiments.teller(quiet=options.get("quiet", False)))
+    answer = Answer(
+        kind="port-explanation",
+        subject=port.subject(found.versions),
+        found=found.explanation,
+        verdict=found.verdict,
+        tags=options.get("tags", ()),
+        note=options.get("note", ""),
+    )
+    return PortExplanationResult(found.explanation, keep_answer(answer))
 
 
 def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:

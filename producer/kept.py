@@ -40,6 +40,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _ANSWERS: dict[AnswerKind, str] = {
     "port-check": "likewise.producer.port.models:PortCheck",
     "port-comparison": "likewise.producer.port.models:PortTraining",
+    "port-explanation": "likewise.producer.blame.explanation:Explanation",
     "port-bench": "likewise.producer.bench.models:Bench",
     "bisection": "likewise.producer.bisecting:Bisection",
 }

@@ -230,9 +230,11 @@ class ComparisonResult(Result):
 class ExplanationResult(Result):
     """Why each other side differs from the first."""
 
-    kind = "explanation"
+    kind: Kind | None = "explanation"
 
-    def __init__(self, explanations: Sequence[Explanation], session: Session, *, owns: bool = True) -> None:
+    def __init__(
+        self, explanations: Sequence[Explanation], session: Session | None, *, owns: bool = True
+    ) -> None:
         super().__init__(session, owns=owns)
         self.explanations = tuple(explanations)
 
@@ -250,6 +252,30 @@ class ExplanationResult(Result):
     def shares(self) -> dict[str, dict[str, float | None]]:
         """Return each setting's share of the difference, by the other side and the setting's path."""
         return {one.other: {part.path: part.share for part in one.contributions} for one in self.explanations}
+
+
+class PortExplanationResult(ExplanationResult):
+    """Why the second of two programs trains otherwise than the first."""
+
+    kind = "port-explanation"
+
+    def __init__(
+        self,
+        explanation: Explanation,
+        experiment_id: str | None,
+        session: Session | None = None,
+        *,
+        owns: bool = True,
+    ) -> None:
+        super().__init__(
+            [explanation.model_copy(update={"experiment_id": experiment_id})], session, owns=owns
+        )
+
+    def document(self, *, full: bool = False, page: bool = False) -> Document:  # noqa: ARG002
+        """Return the explanation as a document."""
+        from likewise.producer.report.explanation import ExplanationDocument
+
+        return ExplanationDocument(self.explanations, of_programs=True)
 
 
 class BenchResult(Result):
@@ -408,6 +434,7 @@ class BisectionResult(AnswerResult["Bisection"]):
 _ANSWERS: dict[AnswerKind, Callable[..., Result]] = {
     "port-check": PortResult,
     "port-comparison": PortTrainingResult,
+    "port-explanation": PortExplanationResult,
     "port-bench": PortBenchResult,
     "bisection": BisectionResult,
 }

@@ -62,7 +62,8 @@ class Explanation(Frozen):
     """It says what accounts for the difference between the reference side and another."""
 
     schema_version: Literal[1] = 1
-    experiment_id: str
+    experiment_id: str | None
+    """Null for two programs of the user's own whose explanation could not be kept."""
     name: str
     reference: Label
     other: Label
@@ -118,7 +119,8 @@ def sentence(
     named = [one for one in contributions if one.share is not None and one.share >= WORTH_A_WORD]
     if not named:
         return _nothing_found(contributions, main)
-    return _ranking(main, named)
+    what = "whether the training diverges" if main.measure == DIVERGENCE else "the difference"
+    return ranking(named, what=what, unexplained=main.unexplained.value if main.unexplained else None)
 
 
 def percent(share: float) -> str:
@@ -146,9 +148,8 @@ def notes(gaps: MixtureGaps, main: DividedGap | None) -> tuple[str, ...]:
     )
 
 
-def _ranking(main: DividedGap, named: Sequence[Contribution]) -> str:
+def ranking(named: Sequence[Contribution], *, what: str = "the difference", unexplained: float | None) -> str:
     """Say what explains most, what else does, what is left, and the cause where one setting is all."""
-    what = "whether the training diverges" if main.measure == DIVERGENCE else "the difference"
     first, *rest = named
     assert first.share is not None  # noqa: S101  # by the choice of `named`
     sentence = f"{first.path} ({against(first)}) explains {percent(first.share)} of {what}"
@@ -161,9 +162,8 @@ def _ranking(main: DividedGap, named: Sequence[Contribution]) -> str:
         sentence = f"{sentence}, {both(more)}"
     if len(named) > MOST_NAMED:
         sentence = f"{sentence}, {count(len(named) - MOST_NAMED, 'other setting')} the rest"
-    left = main.unexplained
-    if left is not None and left.value >= WORTH_A_WORD:
-        sentence = f"{sentence}; {percent(left.value)} stays unexplained"
+    if unexplained is not None and unexplained >= WORTH_A_WORD:
+        sentence = f"{sentence}; {percent(unexplained)} stays unexplained"
     alone = not rest and first.share >= NEARLY_ALL and first.cause is not None
     return f"{sentence}: {first.cause}." if alone else f"{sentence}."
 

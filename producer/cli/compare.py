@@ -151,7 +151,8 @@ def explain(
     """Say which settings make the sides differ, how much each does, and how to mend it.
 
     Trains the job again with the differing settings switched to the first side's, alone and together. Says
-    before what that costs; --budget bounds it, and what is left out is named.
+    before what that costs; --budget bounds it, and what is left out is named. Of a port.yaml the second
+    program is given the first one's settings, on its live modules and optimizers.
     Ends with 0; 3 when a training of the job itself failed; 130 on Ctrl-C, which cancels the trainings.
 
     \b
@@ -160,6 +161,7 @@ def explain(
       likewise explain job.yaml --seeds 10 --report why.html
       likewise explain job.yaml --budget 30
       likewise explain last --json
+      likewise explain port.yaml
     """
     from likewise.producer import interface
 

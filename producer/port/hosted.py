@@ -229,6 +229,10 @@ class Hosted:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
 
+    def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give the optimizers that it makes from now on these numbers, by their names; none for its own."""
+        self._ask({"ask": "override", "optimizers": optimizers})
+
     @property
     def steps(self) -> bool:
         """Return whether the program has a step(model, optimizer, batch) of its own."""

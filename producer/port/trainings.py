@@ -41,7 +41,7 @@ _MOST_NOISE = 0.01
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """What one program's training from one seed came to, with its arrays."""
 
     seed: int
@@ -73,33 +73,54 @@ class _Trained:
 def train_port(port: Port, seeds: Sequence[int], *, tell: Callable[[str], None]) -> PortTraining:
     """Train both programs from each seed and compare them. Raises what `opened` raises."""
     with opened(port, tell=tell) as found:
-        return _Trainer(port, found, tell).compare(seeds)
+        return Trainer(port, found, tell).compare(seeds)
 
 
-class _Trainer:
+class Trainer:
+    """Trains both programs of a port, each from the reference's weights."""
+
     def __init__(self, port: Port, found: OpenPort, tell: Callable[[str], None]) -> None:
         self._port, self._found, self._tell = port, found, tell
-        self._pairing: Pairing
+        self.pairing: Pairing
+        """Both programs side by side, once they were prepared."""
         self._starts: dict[int, Arrays] = {}
         """The weights that the reference begins with at each seed; none where a checkpoint says."""
-        self._common = False
+        self.common = False
+        """Whether rules that the frameworks have otherwise by design are the same."""
 
     def compare(self, seeds: Sequence[int]) -> PortTraining:
         """Train both from each seed and judge them."""
-        self._draw_starts(seeds)
-        pairing = self._pairing = self._found.pair(self._port.precision, self._tell)
-        self._starts = {seed: self._named(start) for seed, start in self._starts.items()}
-        settle(pairing, self._tell)
-        self._need()
-        runs: dict[str, list[_Trained]] = {side.label: [] for side in (pairing.reference, pairing.other)}
+        self.prepare(seeds)
+        pairing = self.pairing
+        runs: dict[str, list[Trained]] = {side.label: [] for side in (pairing.reference, pairing.other)}
         for seed in seeds:
             self._tell(f"seed {seed}: both train {count(self._port.training.updates, 'update')}")
             for side, trained in zip(runs.values(), self._both(seed), strict=True):
                 side.append(trained)
         first = next(iter(runs.values()))[0]
-        return self._judged(runs, self._noise(first))
+        return self._judged(runs, self.noise(first))
+
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Draw each seed's weights, and pair the programs.
+
+        Raises UsageError where there is nothing to train.
+        """
+        self._draw_starts(seeds)
+        self.pairing = self._found.pair(self._port.precision, self._tell)
+        self._starts = {seed: self._named(start) for seed, start in self._starts.items()}
+        settle(self.pairing, self._tell)
+        self._need()
 
     # ---- training
+
+    def reference(self, seed: int) -> Trained:
+        """Train the reference from the weights of a seed."""
+        return self._one(self._start(seed), seed, reference=True)
+
+    def other(self, seed: int, reference: Trained) -> Trained:
+        """Train the other program from them; its losses have the names of the reference's."""
+        found = self._one(self._start(seed), seed, reference=False)
+        return replace(found, losses=under_names(reference.losses, found.losses))
 
     def _draw_starts(self, seeds: Sequence[int]) -> None:
         """Make the reference's model once for each seed, and keep its weights."""
@@ -118,10 +139,10 @@ class _Trainer:
         """Return the weights of an earlier making of the model by the names that they have in this one: Keras
         counts its layers on from model to model.
         """
-        return dict(zip(self._pairing.start, start.values(), strict=True))
+        return dict(zip(self.pairing.start, start.values(), strict=True))
 
     def _need(self) -> None:
-        pairing = self._pairing
+        pairing = self.pairing
         for label, one in pairing.described.items():
             there = set(one["functions"])
             if "step" not in there and not {"loss", "optimizer"} <= there:
@@ -139,17 +160,16 @@ class _Trainer:
             named = both([next(iter(row.names.values())) for row in lonely[:4]])
             pairing.note(f"{count(len(lonely), 'weight')} without a counterpart train by themselves: {named}")
 
-    def _both(self, seed: int) -> tuple[_Trained, _Trained]:
-        start = self._start(seed)
-        mine, theirs = self._one(start, seed, reference=True), self._one(start, seed, reference=False)
-        return mine, replace(theirs, losses=under_names(mine.losses, theirs.losses))
+    def _both(self, seed: int) -> tuple[Trained, Trained]:
+        mine = self.reference(seed)
+        return mine, self.other(seed, mine)
 
     def _start(self, seed: int) -> Arrays:
-        return self._starts.get(seed, self._pairing.start)
+        return self._starts.get(seed, self.pairing.start)
 
-    def _one(self, start: Arrays, seed: int, *, reference: bool) -> _Trained:
+    def _one(self, start: Arrays, seed: int, *, reference: bool) -> Trained:
         """Train one program from the reference's weights."""
-        pairing = self._pairing
+        pairing = self.pairing
         side = pairing.reference if reference else pairing.other
         batch = pairing.batch if reference else pairing.others_batch
         pairing.weights = start
@@ -158,33 +178,44 @@ class _Trainer:
             batch.inputs,
             batch.targets,
             steps=self._port.training.updates,
-            common=self._common,
+            common=self.common,
             drops=True,
-            rows=RowOrder(row_order(self._port.training, self._samples, seed), seed),
+            rows=RowOrder(row_order(self._port.training, self.samples, seed), seed),
         )
         side.load(found.weights)
         outputs = outputs_of(side.forward(batch.inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
-        return _Trained(seed, found.losses, weights, outputs, found.train_s)
+        return Trained(seed, found.losses, weights, outputs, found.train_s)
 
     @property
-    def _samples(self) -> int:
-        return len(next(iter(self._pairing.batch.inputs.values())))
+    def versions(self) -> dict[str, str]:
+        """Return the version of each side's framework."""
+        return {label: one["version"] for label, one in self.pairing.described.items()}
 
-    def _noise(self, first: _Trained) -> float:
+    @property
+    def samples(self) -> int:
+        """Return how many samples the batch has."""
+        return len(next(iter(self.pairing.batch.inputs.values())))
+
+    def noise(self, first: Trained) -> float:
         """Return how far the reference comes from where it came, begun by rounding elsewhere."""
         self._tell("the reference trains once more, from weights that are moved by rounding")
         moved = {
-            name: one * (1 + self._pairing.tolerance * _signs(one)) if one.dtype.kind == "f" else one
+            name: one * (1 + self.pairing.tolerance * _signs(one)) if one.dtype.kind == "f" else one
             for name, one in self._start(first.seed).items()
         }
         again = self._one(moved, first.seed, reference=True)
-        return self._gap(first, again, limit=np.inf, same=True).largest
+        return self.gap(first, again, limit=np.inf, same=True).largest
+
+    def limit(self, noise: float) -> float:
+        """Return how far apart rounding may carry both, where it carries the reference so far from itself."""
+        return max(_GROWTH * self.pairing.tolerance, _NOISE * noise)
 
     # ---- judging
 
-    def _gap(self, one: _Trained, two: _Trained, *, limit: float, same: bool = False) -> SeedGap:
-        forms = self._pairing.forced.forms
+    def gap(self, one: Trained, two: Trained, *, limit: float = np.inf, same: bool = False) -> SeedGap:
+        """Return how far apart two trainings came; `same` says that both are the reference's."""
+        forms = self.pairing.forced.forms
         apart = {
             name: relative_difference(array, two.weights[name])
             for name, array in one.weights.items()
@@ -207,11 +238,11 @@ class _Trainer:
             first_update=_first_apart(one.losses_alone, two.losses_alone, limit),
         )
 
-    def _judged(self, runs: Mapping[str, Sequence[_Trained]], noise: float) -> PortTraining:
-        pairing = self._pairing
-        limit = max(_GROWTH * pairing.tolerance, _NOISE * noise)
+    def _judged(self, runs: Mapping[str, Sequence[Trained]], noise: float) -> PortTraining:
+        pairing = self.pairing
+        limit = self.limit(noise)
         mine, theirs = runs.values()
-        gaps = [self._gap(one, two, limit=limit) for one, two in zip(mine, theirs, strict=True)]
+        gaps = [self.gap(one, two, limit=limit) for one, two in zip(mine, theirs, strict=True)]
         decided = noise <= _MOST_NOISE
         if decided and pairing.frameworks_differ and max(one.largest for one in gaps) > limit:
             gaps, mine, theirs = self._by_design(gaps, (mine, theirs), limit)
@@ -230,11 +261,11 @@ class _Trainer:
         return PortTraining(
             name=self._port.name,
             sides=labels,
-            versions={label: one["version"] for label, one in pairing.described.items()},
+            versions=self.versions,
             files={one.label: one.file.name for one in self._port.programs},
             hosts={host.label: host.where for host in self._found.hosts},
             updates=self._port.training.updates,
-            batch=min(self._port.training.batch_size or self._samples, self._samples),
+            batch=min(self._port.training.batch_size or self.samples, self.samples),
             runs={
                 label: tuple(one.told() for one in side)
                 for label, side in zip(labels, (mine, theirs), strict=True)
@@ -249,25 +280,25 @@ class _Trainer:
         )
 
     def _by_design(
-        self, gaps: list[SeedGap], runs: tuple[Sequence[_Trained], Sequence[_Trained]], limit: float
-    ) -> tuple[list[SeedGap], Sequence[_Trained], Sequence[_Trained]]:
+        self, gaps: list[SeedGap], runs: tuple[Sequence[Trained], Sequence[Trained]], limit: float
+    ) -> tuple[list[SeedGap], Sequence[Trained], Sequence[Trained]]:
         """Train the first seed once more with the rules that differ by design made the same; keep that where
         they agree then.
         """
         mine, theirs = runs
-        self._common = True
+        self.common = True
         followed = self._both(mine[0].seed)
-        if self._gap(*followed, limit=limit).largest > limit:
-            self._common = False
+        if self.gap(*followed, limit=limit).largest > limit:
+            self.common = False
             return gaps, mine, theirs
         pairs = [followed, *(self._both(one.seed) for one in mine[1:])]
-        self._pairing.note(
+        self.pairing.note(
             f"as written they come {gap(max(one.largest for one in gaps))} apart, by rules that the "
             "frameworks have otherwise by design, such as where Adam adds epsilon; with one rule on both "
             "sides they agree"
         )
         mine, theirs = [one for one, _ in pairs], [two for _, two in pairs]
-        return [self._gap(one, two, limit=limit) for one, two in pairs], mine, theirs
+        return [self.gap(one, two, limit=limit) for one, two in pairs], mine, theirs
 
     def _verdict(
         self,
@@ -276,9 +307,9 @@ class _Trainer:
         *,
         noise: float,
         limit: float,
-        runs: tuple[Sequence[_Trained], Sequence[_Trained]],
+        runs: tuple[Sequence[Trained], Sequence[Trained]],
     ) -> tuple[Verdict, list[str]]:
-        first, second = self._pairing.reference.label, self._pairing.other.label
+        first, second = self.pairing.reference.label, self.pairing.other.label
         diverged = [
             label
             for label, side in zip((first, second), runs, strict=True)
@@ -348,7 +379,7 @@ def _first_apart(mine: Sequence[float], theirs: Sequence[float], limit: float) -
 
 
 def _tests(
-    pairing: Pairing, mine: Sequence[_Trained], theirs: Sequence[_Trained], limit: float
+    pairing: Pairing, mine: Sequence[Trained], theirs: Sequence[Trained], limit: float
 ) -> list[Equivalence]:
     finals = [np.array([[one.losses_alone[-1]] for one in side]) for side in (mine, theirs)]
     sample = Sample(measure="final_loss", reference=finals[0], other=finals[1])

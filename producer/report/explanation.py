@@ -39,6 +39,8 @@ class ExplanationDocument(Document):
     """The document says why each of the other sides differs from the first: an explanation for each."""
 
     explanations: Sequence[Explanation]
+    of_programs: bool = False
+    """Whether it is of two programs, whose explanation an id does not begin anew."""
 
     @property
     def title(self) -> str:
@@ -56,7 +58,8 @@ class ExplanationDocument(Document):
     def notes(self) -> Sequence[str]:
         """Return how the shares were found, and the experiment's id."""
         told = dict.fromkeys(note for one in self.explanations for note in one.notes)
-        return (*told, f"Experiment {self.explanations[0].experiment_id}.")
+        kept = self.explanations[0].experiment_id
+        return (*told, *([] if kept is None else [f"Experiment {kept}."]))
 
     def tables(self) -> Iterator[Table]:
         """Yield the shares, what each setting does, and the shares in every measure."""
@@ -84,7 +87,7 @@ class ExplanationDocument(Document):
         for place, one in enumerate(self.explanations):
             if place:
                 yield ""
-            yield from _parts(one, console)
+            yield from _parts(one, console, of_programs=self.of_programs)
 
     def _about(self, one: Explanation) -> str:
         """Return whom a sentence or a table is about, where there are several others."""
@@ -140,7 +143,7 @@ def _shares(path: str, share: float | None, interval: Interval | None, *, side: 
         yield Value(table=table, row=path, side=side, value=value)
 
 
-def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableType]:
+def _parts(explanation: Explanation, console: Console, *, of_programs: bool) -> Iterator[RenderableType]:
     yield _headline(explanation)
     yield ""
     yield _folded(Text(printable(explanation.sentence)), console)
@@ -156,7 +159,10 @@ def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableTyp
         yield _folded(Text(printable(f"note: {note}"), style="dim"), console)
     if explanation.notes:
         yield ""
-    page = f"likewise explain {explanation.experiment_id[:8]} --report {explanation.name}.html"
+    if explanation.experiment_id is None:
+        return
+    name, file = explanation.experiment_id[:8], f"{explanation.name}.html"
+    page = f"likewise report {name} -o {file}" if of_programs else f"likewise explain {name} --report {file}"
     yield Text(f"{explanation.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
 
 

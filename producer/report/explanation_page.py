@@ -38,7 +38,7 @@ def page_of(explanations: Sequence[Explanation]) -> Page:
             for section in _sections(one, place=place, several=bool(more))
             if section.blocks
         ],
-        foot=(f"Experiment {first.experiment_id}",),
+        foot=() if first.experiment_id is None else (f"Experiment {first.experiment_id}",),
     )
 
 

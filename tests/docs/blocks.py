@@ -72,6 +72,7 @@ LONG = {
     ("docs/output.md", "likewise compare article"),
     ("docs/port.md", "$ likewise compare port.yaml"),
     ("docs/port.md", "$ likewise bench port.yaml"),
+    ("docs/port.md", "$ likewise explain port.yaml"),
     ("docs/port.md", "$ likewise code digits"),
     ("docs/stock.md", "$ likewise bench digits"),
 }

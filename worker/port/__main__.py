@@ -80,6 +80,7 @@ class _Host:
             "save": self._save,
             "export": self._export,
             "change": self._change,
+            "override": self._override,
             "arrange": self._arrange,
             "feed": self._feed,
             "data": self._data,
@@ -167,6 +168,10 @@ class _Host:
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
         done = self.program.change(question["path"], question["setting"], question["value"])
         return {"done": done}, {}
+
+    def _override(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.override(question["optimizers"])
+        return {}, {}
 
     def _feed(self, question: dict[str, Any], arrays: Arrays) -> Answer:
         inputs, more = _named(arrays, "inputs"), _named(arrays, "more")

@@ -176,6 +176,7 @@ class ImportedProgram(ABC):
 
     _arrangements: Mapping[str, Arrangement] = {}
     _seed = 0
+    _overrides: Mapping[str, Mapping[str, Any]] = {}
     _targets: NDArray[Any] | None = None
     _target = "y"
     _more: Mapping[str, NDArray[Any]] = {}
@@ -183,6 +184,10 @@ class ImportedProgram(ABC):
     def arrange(self, arrangements: Mapping[str, Arrangement], *, seed: int = 0) -> None:
         """Give sites of random numbers those of the other program, drawn from this seed, from now on."""
         self._arrangements, self._seed = dict(arrangements), seed
+
+    def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give optimizers that are made from now on these numbers, by the names of `describe`."""
+        self._overrides = optimizers
 
     def feed(
         self,

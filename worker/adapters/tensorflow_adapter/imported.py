@@ -26,6 +26,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder
 from likewise.worker.adapters.tensorflow_adapter.imported_timing import clocks_of, device_of
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import (
     Steps,
+    give,
     of_weights,
     penalized,
     penalty_of,
@@ -168,6 +169,8 @@ class KerasProgram(ImportedProgram):
                 f"optimizer(model) returned a {type(optimizer).__name__}; it must return a keras optimizer, "
                 "or define step(model, optimizer, batch), which takes anything"
             )
+        for name, one in named(optimizer, keras.optimizers.Optimizer).items():
+            give(one, self._overrides.get(name, {}))
         return optimizer
 
     @property

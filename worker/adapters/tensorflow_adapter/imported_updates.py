@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,13 @@ def settings_of(optimizer: Any) -> dict[str, Any]:
     if found.get("weight_decay"):
         found["decay"] = "decoupled"
     return found
+
+
+def give(optimizer: Any, numbers: Mapping[str, Any]) -> None:
+    """Give an optimizer that has not stepped other numbers; what it has not is left out."""
+    for name, value in numbers.items():
+        if name in _NUMBERS and hasattr(optimizer, name):
+            setattr(optimizer, name, value)
 
 
 def of_weights(optimizer: Any, named: Iterable[tuple[str, Any]]) -> dict[str, dict[str, Any]]:

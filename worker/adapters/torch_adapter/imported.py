@@ -31,6 +31,7 @@ from likewise.worker.adapters.torch_adapter.imported_timing import clocks_of, de
 from likewise.worker.adapters.torch_adapter.imported_updates import (
     Steps,
     biased_variances,
+    give,
     of_weights,
     schedule_of,
     settings_of,
@@ -164,6 +165,8 @@ class TorchProgram(ImportedProgram):
         """
         given = self._file.call("optimizer", self._given)
         optimizer, schedulers = unwrapped(given)
+        for name, one in named(optimizer, torch.optim.Optimizer).items():
+            give(one, self._overrides.get(name, {}))
         if "step" not in self._file.functions and not isinstance(optimizer, torch.optim.Optimizer):
             raise ProgramError(
                 f"optimizer(model) returned a {type(optimizer).__name__}; it must return a "

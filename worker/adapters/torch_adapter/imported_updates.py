@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,17 @@ def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if found.get("weight_decay"):
         found["decay"] = "decoupled" if name == "AdamW" else "coupled"
     return found
+
+
+def give(optimizer: torch.optim.Optimizer, numbers: Mapping[str, Any]) -> None:
+    """Give an optimizer that has not stepped other numbers, by Keras's names; what it has not is left out."""
+    for group in optimizer.param_groups:
+        for name, value in numbers.items():
+            for own in [own for own, common in _NUMBERS.items() if common == name and own in group]:
+                group[own] = value
+        if "betas" in group:
+            first, second = group["betas"]
+            group["betas"] = (numbers.get("beta_1", first), numbers.get("beta_2", second))
 
 
 def of_weights(
