@@ -162,11 +162,11 @@ class Bisection(Frozen):
 
 
 def bisect(
-    name: str, package: str, versions: Sequence[str], compare: Callable[[str, str], Comparison]
+    name: str, package: str, versions: Sequence[str], compare: Callable[[str, str], Tried]
 ) -> Iterator[Bisection]:
     """Compare versions with the oldest until the first that differs is known; yield what is known so far.
 
-    `compare` gets the oldest version and another, and may raise StackError for one whose environment cannot
+    `compare` gets the oldest version and another, and returns what that came to. It may raise StackError for one whose environment cannot
     be made: its neighbours are tried instead.
     """
     found = Bisection(name=name, package=package, versions=tuple(versions))
@@ -175,7 +175,7 @@ def bisect(
         compared = any(one.experiment_id is not None for one in found.tried)
         candidate = others[(len(others) - 1) // 2] if compared else others[-1]
         try:
-            tried = Tried.of(candidate, compare(oldest, candidate))
+            tried = compare(oldest, candidate)
         except StackError as error:
             tried = Tried(version=candidate, why_not=str(error))
         found = found.model_copy(update={"tried": (*found.tried, tried)})

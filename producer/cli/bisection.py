@@ -24,8 +24,7 @@ from likewise.producer.cli.options import (
 from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
-    from likewise.producer.bisecting import Between
-    from likewise.producer.verdict.models import Comparison
+    from likewise.producer.bisecting import Between, Tried
     from likewise.shared.job import Experiment
     from likewise.shared.job.side import Side
     from likewise.shared.ledger.records import Subject
@@ -57,6 +56,9 @@ def bisect(
     report: Report = None,
     only: Only = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 if any version differs.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Judge every version anew, those too that were judged before.")
+    ] = False,
     tag: Tags = None,
     note: Note = "",
 ) -> None:
@@ -64,7 +66,9 @@ def bisect(
 
     Compares the newest version with the oldest, and then halves what lies between them. Each version gets an
     environment of its own, made once, which takes a minute and up to some gigabytes. Each comparison is kept,
-    and so is what came out: likewise list and likewise show find them again.
+    and so is what came out: likewise list and likewise show find them again. A version that was judged before,
+    as by a search that was interrupted, is not trained again, unless --fresh: on the same job, the same data
+    and by the same code of Likewise.
     Ends with 0; 1 with --check if a version differs; 3 when a training failed; 130 on Ctrl-C.
 
     \b
@@ -72,7 +76,7 @@ def bisect(
       likewise bisect digits --between tensorflow==2.18,tensorflow==2.21
       likewise bisect job.yaml --between keras==3.12,keras==3.15
     """
-    from likewise.producer import bisecting, experiments
+    from likewise.producer import bisecting, experiments, judged_versions
     from likewise.producer.job.jobfile import read_experiment
     from likewise.producer.kept import Answer, keep_answer
     from likewise.producer.results import BisectionResult
@@ -94,14 +98,27 @@ def bisect(
     tell(f"{len(versions)} versions of {asked.package} from {versions[0]} to {versions[-1]}")
     own = chosen.model_dump(mode="json", exclude={"label"}, exclude_defaults=True)
 
-    def compared(oldest: str, version: str) -> Comparison:
+    def compared(oldest: str, version: str) -> Tried:
         tell(f"{asked.package} {version} against {oldest}")
         sides = bisecting.sides_between(chosen.framework, asked.package, (oldest, version), own)
         prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
+        key = judged_versions.key_of(prepared)
+        if not fresh:
+            with experiments.open_for(quiet=quiet) as session:
+                before = judged_versions.judged_before(session, key)
+            if before is not None:
+                tell(
+                    f"{asked.package} {version} was judged before, by {before.experiment_id}; --fresh does it anew"
+                )
+                return before
         with experiments.open_to_train(prepared, quiet=quiet) as session:
             request = Request(tags=tags)
             record = experiments.submit_prepared(session, prepared, request)
-            return experiments.compare_to_end(session, record, quiet=quiet).comparison
+            outcome = experiments.compare_to_end(session, record, quiet=quiet)
+            tried = bisecting.Tried.of(version, outcome.comparison)
+            if not tried.failed:
+                judged_versions.keep_judged(session, outcome.record, key, tried)
+            return tried
 
     for found in bisecting.bisect(declared.name, asked.package, versions, compared):
         last = found.tried[-1]

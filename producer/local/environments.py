@@ -245,6 +245,11 @@ def link_worker_code(folder: Path) -> None:
         os.replace(fresh, link)
 
 
+def whole_fingerprint() -> str:
+    """Return a hash of all of Likewise's code."""
+    return _fingerprint([PACKAGE / "shared", PACKAGE / "producer", PACKAGE / "worker"])
+
+
 def _fingerprint(packages: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for package in packages:

@@ -54,6 +54,16 @@ def test_two_versions_of_a_package_train_side_by_side_and_are_searched(made_home
     assert [one["verdict"] for one in found["tried"]] == ["agree"]
     assert found["versions"][0] == OLD
 
+    out, said = made_home.command(*both[:-1], "--report", str(tmp_path / "again.json")).communicate(
+        timeout=300
+    )
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["tried"] == found["tried"], "it is the same comparison"
+    assert "was judged before" in said
+    out, said = made_home.command(*both, "--fresh").communicate(timeout=300)
+    assert out, said
+    assert json.loads(out)["tried"][0]["experiment_id"] != found["tried"][0]["experiment_id"]
+
     out, said = made_home.command("workers", "--json").communicate(timeout=60)
     queues = [set(worker["queues"]) for worker in json.loads(out)["workers"]]
     usual = [one for one in queues if "train.tensorflow.any" in one]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from likewise.producer.bisecting import Between, Bisection, bisect, sides_between, told
+from likewise.producer.bisecting import Between, Bisection, Tried, bisect, sides_between, told
 from likewise.producer.verdict.models import Comparison
 from likewise.shared.errors import StackError, UsageError
 
@@ -45,12 +45,12 @@ def searched(verdicts: dict[str, str], samples: ModuleType) -> Bisection:
     comparison: Comparison = samples.many_seeds()
     asked = []
 
-    def compare(oldest: str, version: str) -> Comparison:
+    def compare(oldest: str, version: str) -> Tried:
         asked.append(version)
         assert oldest == VERSIONS[0]
         if version not in verdicts:
             raise StackError("no such wheel")
-        return comparison.model_copy(update={"verdict": verdicts[version]})
+        return Tried.of(version, comparison.model_copy(update={"verdict": verdicts[version]}))
 
     *_, found = bisect("job", "toy", VERSIONS, compare)
     assert len(set(asked)) == len(asked)
