@@ -166,8 +166,8 @@ def bisect(
 ) -> Iterator[Bisection]:
     """Compare versions with the oldest until the first that differs is known; yield what is known so far.
 
-    `compare` gets the oldest version and another, and returns what that came to. It may raise StackError for one whose environment cannot
-    be made: its neighbours are tried instead.
+    `compare` gets the oldest version and another, and returns what that came to. It may raise StackError for
+    one whose environment cannot be made: its neighbours are tried instead.
     """
     found = Bisection(name=name, package=package, versions=tuple(versions))
     oldest, *others = versions

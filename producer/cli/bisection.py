@@ -66,9 +66,9 @@ def bisect(
 
     Compares the newest version with the oldest, and then halves what lies between them. Each version gets an
     environment of its own, made once, which takes a minute and up to some gigabytes. Each comparison is kept,
-    and so is what came out: likewise list and likewise show find them again. A version that was judged before,
-    as by a search that was interrupted, is not trained again, unless --fresh: on the same job, the same data
-    and by the same code of Likewise.
+    and so is what came out: likewise list and likewise show find them again. A version that was judged
+    before, as by a search that was interrupted, is not trained again, unless --fresh: on the same job, the
+    same data and by the same code of Likewise.
     Ends with 0; 1 with --check if a version differs; 3 when a training failed; 130 on Ctrl-C.
 
     \b
@@ -107,9 +107,7 @@ def bisect(
             with experiments.open_for(quiet=quiet) as session:
                 before = judged_versions.judged_before(session, key)
             if before is not None:
-                tell(
-                    f"{asked.package} {version} was judged before, by {before.experiment_id}; --fresh does it anew"
-                )
+                tell(f"{asked.package} {version} was judged before, by {before.experiment_id}")
                 return before
         with experiments.open_to_train(prepared, quiet=quiet) as session:
             request = Request(tags=tags)

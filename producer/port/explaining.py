@@ -54,7 +54,7 @@ class PortQuestion:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedPort:
     """An explanation, and the version that each side ran on."""
 
     explanation: Explanation
@@ -84,7 +84,7 @@ class _Extent:
     note: str | None = None
 
 
-def explain_port(port: Port, question: PortQuestion, *, tell: Callable[[str], None]) -> Explained:
+def explain_port(port: Port, question: PortQuestion, *, tell: Callable[[str], None]) -> ExplainedPort:
     """Train with the settings switched, and return what each does.
 
     Raises what `opened` raises, and UsageError where there is nothing to train.
@@ -95,7 +95,7 @@ def explain_port(port: Port, question: PortQuestion, *, tell: Callable[[str], No
 
 def explain_opened(
     port: Port, found: OpenPort, question: PortQuestion, *, tell: Callable[[str], None]
-) -> Explained:
+) -> ExplainedPort:
     """Explain two programs that are started already."""
     return _Explainer(Trainer(port, found, tell), port, question, tell).explain()
 
@@ -118,7 +118,7 @@ class _Explainer:
     def _labels(self) -> tuple[str, str]:
         return self._pairing.reference.label, self._pairing.other.label
 
-    def explain(self) -> Explained:
+    def explain(self) -> ExplainedPort:
         """Find the settings, train what the budget allows, and share the gap out."""
         self._trainer.prepare(self._question.seeds)
         self._trainer.common = self._pairing.frameworks_differ
@@ -241,7 +241,7 @@ class _Explainer:
 
     # ---- shares
 
-    def _explained(self, extent: _Extent, gaps: Gaps) -> Explained:
+    def _explained(self, extent: _Extent, gaps: Gaps) -> ExplainedPort:
         measures = [self._measure(extent, gaps, name) for name in MEASURES]
         main, estimates, left = measures[0]
         noise = self._trainer.noise(next(iter(self._references.values())))
@@ -268,7 +268,7 @@ class _Explainer:
             budget_s=self._question.budget_s,
             left_out=tuple(_path(one.finding) for one in self._factors[extent.factors :]),
         )
-        return Explained(explanation, "agree" if closed else "differ", self._trainer.versions)
+        return ExplainedPort(explanation, "agree" if closed else "differ", self._trainer.versions)
 
     def _measure(
         self, extent: _Extent, gaps: Gaps, name: str
