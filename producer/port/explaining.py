@@ -27,7 +27,7 @@ from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.setting_causes import of_settings
 from likewise.producer.port.settings import CHANGEABLE, optimizer_differences
 from likewise.producer.port.training import of_draws
-from likewise.producer.port.trainings import Trained, Trainer
+from likewise.producer.port.trainings import TrainedProgram, Trainer
 from likewise.producer.verdict.models import Verdict
 from likewise.shared.errors import RunFailedError
 
@@ -108,7 +108,7 @@ class _Explainer:
         self._factors: list[_Factor] = []
         self._others: list[PortFinding] = []
         """What differs and cannot be switched."""
-        self._references: dict[int, Trained] = {}
+        self._references: dict[int, TrainedProgram] = {}
 
     @property
     def _pairing(self) -> Pairing:

@@ -41,7 +41,7 @@ _MOST_NOISE = 0.01
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedProgram:
     """What one program's training from one seed came to, with its arrays."""
 
     seed: int
@@ -92,7 +92,9 @@ class Trainer:
         """Train both from each seed and judge them."""
         self.prepare(seeds)
         pairing = self.pairing
-        runs: dict[str, list[Trained]] = {side.label: [] for side in (pairing.reference, pairing.other)}
+        runs: dict[str, list[TrainedProgram]] = {
+            side.label: [] for side in (pairing.reference, pairing.other)
+        }
         for seed in seeds:
             self._tell(f"seed {seed}: both train {count(self._port.training.updates, 'update')}")
             for side, trained in zip(runs.values(), self._both(seed), strict=True):
@@ -113,11 +115,11 @@ class Trainer:
 
     # ---- training
 
-    def reference(self, seed: int) -> Trained:
+    def reference(self, seed: int) -> TrainedProgram:
         """Train the reference from the weights of a seed."""
         return self._one(self._start(seed), seed, reference=True)
 
-    def other(self, seed: int, reference: Trained) -> Trained:
+    def other(self, seed: int, reference: TrainedProgram) -> TrainedProgram:
         """Train the other program from them; its losses have the names of the reference's."""
         found = self._one(self._start(seed), seed, reference=False)
         return replace(found, losses=under_names(reference.losses, found.losses))
@@ -160,14 +162,14 @@ class Trainer:
             named = both([next(iter(row.names.values())) for row in lonely[:4]])
             pairing.note(f"{count(len(lonely), 'weight')} without a counterpart train by themselves: {named}")
 
-    def _both(self, seed: int) -> tuple[Trained, Trained]:
+    def _both(self, seed: int) -> tuple[TrainedProgram, TrainedProgram]:
         mine = self.reference(seed)
         return mine, self.other(seed, mine)
 
     def _start(self, seed: int) -> Arrays:
         return self._starts.get(seed, self.pairing.start)
 
-    def _one(self, start: Arrays, seed: int, *, reference: bool) -> Trained:
+    def _one(self, start: Arrays, seed: int, *, reference: bool) -> TrainedProgram:
         """Train one program from the reference's weights."""
         pairing = self.pairing
         side = pairing.reference if reference else pairing.other
@@ -185,7 +187,7 @@ class Trainer:
         side.load(found.weights)
         outputs = outputs_of(side.forward(batch.inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
-        return Trained(seed, found.losses, weights, outputs, found.train_s)
+        return TrainedProgram(seed, found.losses, weights, outputs, found.train_s)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -197,7 +199,7 @@ class Trainer:
         """Return how many samples the batch has."""
         return len(next(iter(self.pairing.batch.inputs.values())))
 
-    def noise(self, first: Trained) -> float:
+    def noise(self, first: TrainedProgram) -> float:
         """Return how far the reference comes from where it came, begun by rounding elsewhere."""
         self._tell("the reference trains once more, from weights that are moved by rounding")
         moved = {
@@ -213,7 +215,9 @@ class Trainer:
 
     # ---- judging
 
-    def gap(self, one: Trained, two: Trained, *, limit: float = np.inf, same: bool = False) -> SeedGap:
+    def gap(
+        self, one: TrainedProgram, two: TrainedProgram, *, limit: float = np.inf, same: bool = False
+    ) -> SeedGap:
         """Return how far apart two trainings came; `same` says that both are the reference's."""
         forms = self.pairing.forced.forms
         apart = {
@@ -238,7 +242,7 @@ class Trainer:
             first_update=_first_apart(one.losses_alone, two.losses_alone, limit),
         )
 
-    def _judged(self, runs: Mapping[str, Sequence[Trained]], noise: float) -> PortTraining:
+    def _judged(self, runs: Mapping[str, Sequence[TrainedProgram]], noise: float) -> PortTraining:
         pairing = self.pairing
         limit = self.limit(noise)
         mine, theirs = runs.values()
@@ -280,8 +284,11 @@ class Trainer:
         )
 
     def _by_design(
-        self, gaps: list[SeedGap], runs: tuple[Sequence[Trained], Sequence[Trained]], limit: float
-    ) -> tuple[list[SeedGap], Sequence[Trained], Sequence[Trained]]:
+        self,
+        gaps: list[SeedGap],
+        runs: tuple[Sequence[TrainedProgram], Sequence[TrainedProgram]],
+        limit: float,
+    ) -> tuple[list[SeedGap], Sequence[TrainedProgram], Sequence[TrainedProgram]]:
         """Train the first seed once more with the rules that differ by design made the same; keep that where
         they agree then.
         """
@@ -307,7 +314,7 @@ class Trainer:
         *,
         noise: float,
         limit: float,
-        runs: tuple[Sequence[Trained], Sequence[Trained]],
+        runs: tuple[Sequence[TrainedProgram], Sequence[TrainedProgram]],
     ) -> tuple[Verdict, list[str]]:
         first, second = self.pairing.reference.label, self.pairing.other.label
         diverged = [
@@ -379,7 +386,7 @@ def _first_apart(mine: Sequence[float], theirs: Sequence[float], limit: float) -
 
 
 def _tests(
-    pairing: Pairing, mine: Sequence[Trained], theirs: Sequence[Trained], limit: float
+    pairing: Pairing, mine: Sequence[TrainedProgram], theirs: Sequence[TrainedProgram], limit: float
 ) -> list[Equivalence]:
     finals = [np.array([[one.losses_alone[-1]] for one in side]) for side in (mine, theirs)]
     sample = Sample(measure="final_loss", reference=finals[0], other=finals[1])
