@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from likewise.producer import display
 from likewise.producer.bisecting import Bisection, Tried, told
 from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.figures import SHADES, Axis, Figure, Series, plain, symbol
+from likewise.producer.report.figures_of_verdict import SMALLEST_GAP
+from likewise.producer.report.layout import Drawing, Page
 
 SCHEMA_VERSION = 1
 
@@ -55,6 +60,23 @@ class BisectionDocument(Document):
             rows=[(one.version, *_cells(one)) for one in tried],
         )
 
+    def page(self) -> Page:
+        """Return the page: what was found, and how far each version is from the oldest."""
+        found, first = self.bisection, self.bisection.first_different
+        oldest, newest = found.versions[0], found.versions[-1]
+        titles = {
+            "differ": f"{found.package} {newest if first is None else first.version} trains it otherwise",
+            "agree": f"{found.package} {newest} trains it as {oldest} does",
+            "inconclusive": f"it is open whether {found.package} {newest} trains it as {oldest} does",
+        }
+        return replace(
+            super().page(),
+            title=titles[found.verdict],
+            name=found.name,
+            tone=found.verdict,
+            proof=_proof(found),
+        )
+
     def values(self) -> Iterator[Value]:
         """Yield the verdict of each version that was tried."""
         for one in self.bisection.tried:
@@ -84,6 +106,40 @@ class BisectionDocument(Document):
                 for one in found.tried
             ],
         }
+
+
+def _proof(found: Bisection) -> Drawing | None:
+    """Return the largest gap of each version, a mark for each verdict; None where nothing was compared."""
+    compared = [one for version in found.versions for one in found.tried if one.version == version]
+    compared = [one for one in compared if one.largest_gap is not None]
+    drawn = []
+    for verdict, word in (
+        ("agree", "trains the same"),
+        ("inconclusive", "open"),
+        ("differ", "trains otherwise"),
+    ):
+        rows = [place for place, one in enumerate(compared) if one.verdict == verdict]
+        if rows:
+            gaps = np.array([max(compared[place].largest_gap or 0.0, SMALLEST_GAP) for place in rows])
+            side = SHADES[verdict]
+            drawn.append(
+                Series(kind="points", name=word, label=word, side=side, x=plain(gaps), y=[*map(float, rows)],
+                       symbol=symbol(side), size=12)
+            )  # fmt: skip
+    if not drawn:
+        return None
+    names = [one.version for one in compared]
+    return Drawing(
+        name="proof",
+        says=f"How far the training with each version of {found.package} is from that with "
+        f"{found.versions[0]}, in the measure where it is farthest.",
+        figure=Figure(
+            x=Axis(label="largest relative gap", log=True),
+            y=Axis(label="", names=names),
+            series=drawn,
+            rows=4.5 + 2.2 * len(names),
+        ),
+    )
 
 
 def _cells(tried: Tried) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@ coincide. What is measured of rows with names, such as a bar for each setting, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ _DASHES: tuple[Dash, ...] = ((), (10, 8), (2, 5), (14, 5, 2, 5))
 DOTTED: Dash = (2, 5)
 _SYMBOLS: tuple[Symbol, ...] = ("circle", "ring", "cross", "diamond", "square")
 FINE, THIN, WIDE = 1.0, 2.5, 5.0
+SHADES: Mapping[str, int] = {"agree": 2, "differ": 1, "inconclusive": 0}
+"""By verdict, the place of the side whose colour is nearest to its own: green, orange and blue."""
 Values = list[float | None]
 
 

@@ -10,7 +10,7 @@ from likewise.producer.report.figures import Axis, Figure, Guide, Series, plain,
 from likewise.producer.verdict.models import Comparison, PairGaps
 from likewise.producer.verdict.rounding import worst_of
 
-_FLOOR = 1e-17
+SMALLEST_GAP = 1e-17
 """Where a gap of 0 is drawn, which a logarithmic axis has no place for."""
 
 
@@ -31,7 +31,7 @@ def _gaps(comparison: Comparison) -> tuple[str, Figure] | None:
         found = {label: value for label, value in _of_side(comparison, name) if value is not None}
         rows = [row for row, label in enumerate(names) if label in found]
         if rows:
-            values = np.array([max(found[names[row]], _FLOOR) for row in rows])
+            values = np.array([max(found[names[row]], SMALLEST_GAP) for row in rows])
             drawn.append(
                 Series(kind="points", name=f"{name} from {comparison.sides[0]}", label=name, side=side,
                        x=plain(values), y=[float(row) for row in rows], symbol=symbol(side), size=12)

@@ -13,6 +13,9 @@ from likewise.producer.display import both, printable
 from likewise.producer.golden import NOW, PINNED, SideSince, Since
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.document import Check, Document, Table, Value, titled_parts
+from likewise.producer.report.figures import symbol
+from likewise.producer.report.figures_of_verdict import proof
+from likewise.producer.report.layout import Drawing, Page
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("What ran", "How the code is mended")
@@ -85,6 +88,17 @@ class GoldenDocument(Document):
                 for value in ComparisonDocument(comparison=one.comparison).values():
                     yield replace(value, table=f"{one.side}.{value.table}")
 
+    def page(self) -> Page:
+        """Return the page: the answer, the gaps of every side on one axis, and what a document's page has."""
+        since, plain = self.since, super().page()
+        return replace(
+            plain,
+            title=self.title.removeprefix(f"{since.name}: "),
+            name=since.name,
+            tone=since.verdict,
+            proof=_proof(since),
+        )
+
     def checks(self) -> Iterator[Check]:
         """Yield for each side that was pinned whether it gives the same, beyond rounding."""
         for one in self.since.sides:
@@ -116,6 +130,23 @@ def _sentences(one: SideSince) -> list[str]:
     reasons = one.comparison.reasons if one.comparison is not None else ()
     in_time = [text.replace(f" in {PINNED}", " as pinned").replace(f" in {NOW}", " now") for text in reasons]
     return [*one.changed, *in_time]
+
+
+def _proof(since: Since) -> Drawing | None:
+    """Return every side's gaps from what was pinned, in one picture; None where nothing was compared."""
+    found = [(one.side, proof(one.comparison)) for one in since.sides if one.comparison is not None]
+    figures = [(side, one[1]) for side, one in found if one is not None]
+    if not figures:
+        return None
+    first = figures[0][1]
+    drawn = [
+        replace(series, name=side, label=side, side=place, symbol=symbol(place))
+        for place, (side, figure) in enumerate(figures)
+        if figure.y.names == first.y.names
+        for series in figure.series
+    ]
+    said = "How far each side is now from what was pinned, in each measure, beside what rounding may carry."
+    return Drawing(name="proof", says=said, figure=replace(first, series=drawn))
 
 
 def _side(one: SideSince) -> dict[str, Any]:

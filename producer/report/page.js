@@ -26,10 +26,14 @@
   const raised = (exponent) => [...String(exponent)].map((sign) => SUPERSCRIPTS[sign]).join("");
 
   // 10⁻³ on logarithmic axes; no powers for numbers that are short without.
-  function tick(value, log) {
+  // `span` is how much the axis shows: values that lie close have as many digits as tell them apart.
+  function tick(value, log, span = Infinity) {
     const exponent = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)) + 1e-9);
     if (log && exponent >= 0 && exponent <= 3) return String(Number(value.toPrecision(3)));
-    if (!log && (value === 0 || (exponent > -4 && exponent < 6))) return Number(value.toPrecision(6)).toLocaleString("en");
+    if (!log && (value === 0 || (exponent > -4 && exponent < 6))) {
+      const digits = Math.min(15, Math.max(6, Math.ceil(Math.log10(Math.abs(value) / span)) + 2));
+      return Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
+    }
     const factor = Number((value / 10 ** exponent).toPrecision(3));
     return `${factor === 1 ? "" : `${factor}·`}10${raised(exponent)}`;
   }
@@ -240,6 +244,15 @@
     return { ends: [10 ** first, 10 ** (first + Math.ceil((top - first) / step) * step)], step };
   }
 
+  // How much of an axis what is drawn takes.
+  function shown(figure, place) {
+    const drawn = figure.series.flatMap((series) => (place === "y" ? [series.y, series.high || []] : [series.x]).flat());
+    const [low, high] = drawn.filter(Number.isFinite).reduce(
+      ([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity],
+    );
+    return high > low ? high - low : Infinity;
+  }
+
   // Guides are within what is shown, with a little room beyond them.
   function around(figure, place) {
     const ends = figure.guides.filter((one) => one.axis === place && one.until !== null).flatMap((one) => [one.value, one.until]);
@@ -325,7 +338,7 @@
       axisLabel: {
         color: colour("ink"),
         hideOverlap: true,
-        formatter: (value) => tick(value, given.log),
+        formatter: (value) => tick(value, given.log, shown(figure, place)),
         // Ends that guides set are no round numbers.
         ...(guided.min ? { showMinLabel: false, showMaxLabel: false } : {}),
       },

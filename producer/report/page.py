@@ -58,6 +58,7 @@ def template(name: str) -> Template:
     return environment.from_string(file_text(name))
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _UNIT = re.compile(r"(\d) (ms|s|min|h|KiB|MiB|GiB|%)(?!\w)")
 
 
@@ -73,8 +74,9 @@ def _breakable(path: str) -> Markup:
 
 
 def _whole(text: str) -> Markup:
-    """Return the text, escaped, that is not folded between a number and its unit."""
-    return Markup(_UNIT.sub(r"\1&nbsp;\2", str(escape(visible(text)))))  # noqa: S704  # escaped above
+    """Return the text, escaped, that is folded neither between a number and its unit nor within a date."""
+    united = _UNIT.sub(r"\1&nbsp;\2", str(escape(visible(text))))
+    return Markup(_DATE.sub(r'<span class="date">\g<0></span>', united))  # noqa: S704  # escaped above
 
 
 def _data_uri(png: bytes) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from likewise.producer.display import MISSING, both, count, gap, rounded, setting
-from likewise.producer.report.figures import Axis, Figure, Series, Values, dash, symbol
+from likewise.producer.report.figures import SHADES, Axis, Figure, Series, Values, dash, symbol
 from likewise.producer.report.layout import Drawing, Grid, Page, Section, Tone
 from likewise.producer.sweep.table import Point, Sweep
 from likewise.producer.verdict.models import Verdict
@@ -19,8 +19,6 @@ from likewise.producer.verdict.models import Verdict
 _SIGNS = {"agree": "=", "differ": "≠", "inconclusive": "?"}
 _VERDICTS: tuple[Verdict, ...] = ("differ", "inconclusive", "agree")
 _WORDS: dict[Verdict, str] = {"agree": "agree", "differ": "differ", "inconclusive": "open"}
-_SHADES: dict[Verdict, int] = {"agree": 2, "differ": 1, "inconclusive": 0}
-"""The places of the sides whose colours are nearest to those of the verdicts: green, orange and blue."""
 _MOST_TEXTS = 12
 """The most columns whose cells have room for what they say."""
 
@@ -130,7 +128,7 @@ def _parallel(sweep: Sweep) -> Drawing:
         ]
         word = _WORDS[point.verdict] if several else "point"
         place = _VERDICTS[::-1].index(point.verdict) if several else 0
-        shade = _SHADES[point.verdict] if several else 0
+        shade = SHADES[point.verdict] if several else 0
         told = ", ".join(f"{path.split('.')[-1]} {setting(value)}" for path, value in point.settings.items())
         series.append(
             Series(

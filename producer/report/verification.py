@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rich.console import Console, RenderableType
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from likewise.producer.display import count, printable
 from likewise.producer.report.document import Check, Document, Table, Value
+from likewise.producer.report.layout import Page
 
 _SIGNS = {"holds": ("✔", "green"), "fails": ("✘", "red"), "noted": ("·", "dim")}
 
@@ -70,6 +71,12 @@ class VerificationDocument(Document):
         """Yield one table with a row for each claim."""
         rows = [(claim.state, _what(claim), printable(claim.text)) for claim in self.verification.claims]
         yield Table(title="What holds", columns=["", "claim", "found"], rows=rows)
+
+    def page(self) -> Page:
+        """Return the page, in the colour of what was found."""
+        one = self.verification
+        title = self.title.removeprefix(f"{one.name}: ")
+        return replace(super().page(), title=title, name=one.name, tone="agree" if one.holds else "differ")
 
     def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
         """Yield a line for each claim, then the answer."""

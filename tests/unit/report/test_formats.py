@@ -626,6 +626,29 @@ def test_a_command_refuses_a_format_before_it_reaches_any_service(
     assert told in capsys.readouterr().err
 
 
+def test_what_changed_which_version_and_what_holds_have_the_colour_of_the_answer(samples: ModuleType) -> None:
+    golden = GoldenDocument(since=since(samples)).page()
+    assert (golden.name, golden.tone) == ("article", "differ")
+    assert golden.title.startswith("torch and tensorflow changed since")
+    assert golden.proof is not None
+    assert {series.name for series in golden.proof.figure.series} == {"torch"}
+
+    searched = BisectionDocument(bisection=bisection(samples)).page()
+    assert (searched.name, searched.tone, searched.title) == (
+        "article",
+        "differ",
+        "torch 2.0 trains it otherwise",
+    )
+    assert searched.proof is not None
+    assert searched.proof.figure.y.names == ["2.0"]
+    assert [series.name for series in searched.proof.figure.series] == ["trains otherwise"]
+
+    verified = VerificationDocument(verification()).page()
+    assert (verified.name, verified.tone, verified.title) == (
+        "article", "differ", "the bundle does not hold, by 1 claim"
+    )  # fmt: skip
+
+
 def test_a_command_prints_the_format_that_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
