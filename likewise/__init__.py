@@ -58,5 +58,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return what there is, also of what was not imported yet."""
-    return sorted({*globals(), *__all__})
+    """Return what there is, also of what was not imported yet, and nothing that serves it alone."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

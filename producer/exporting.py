@@ -101,9 +101,17 @@ def export(
                 if file.suffix == ".onnx":
                     apart = _write_onnx(host, run, model, predictions, outcome.arrays)
                 else:
-                    host.save(model)
+                    _save(host, model)
         files = tuple(one.replace(file.parent / one.name) for one in written)
     return Exported(files=files, apart=apart)
+
+
+def _save(host: Hosted, model: Path) -> None:
+    """Write the model in the format of its ending. Raises UsageError where the framework has no such one."""
+    try:
+        host.save(model)
+    except RunFailedError as error:
+        raise UsageError(str(error)) from None
 
 
 def _trained(outcome: Judged, side: str, seed: int | None) -> tuple[Run, int]:

@@ -382,7 +382,7 @@ def sweep(
 
 
 def port(
-    *programs: str,
+    *programs: str | Path | Sequence[str | Path],
     batch: str | Path | None = None,
     until: str | None = None,
     tags: Sequence[str] = (),
@@ -391,7 +391,8 @@ def port(
 ) -> PortResult:
     """Check two programs of your own against each other, rung by rung. Raises LikewiseError.
 
-    `programs` are a port.yaml, or two such as `keras_code.py:build` and `torch_code.py:Net`.
+    `programs` are a port.yaml, or two such as `keras_code.py:build` and `torch_code.py:Net`; a list of two
+    will do.
     """
     from likewise.producer.experiments import teller
     from likewise.producer.kept import Answer, keep_answer
@@ -402,7 +403,8 @@ def port(
     if until is not None and until not in RUNGS:
         raise UsageError(f"--until is {until!r}; the rungs are {', '.join(RUNGS)}")
     last = next((rung for rung in RUNGS if rung == until), None)
-    read = read_port([*programs], None if batch is None else Path(batch))
+    named = [one for given in programs for one in ([given] if isinstance(given, str | Path) else given)]
+    read = read_port([str(one) for one in named], None if batch is None else Path(batch))
     check = check_port(read, until=last, tell=teller(quiet=quiet))
     answer = Answer(
         kind="port-check",

@@ -99,6 +99,18 @@ def test_what_is_wrong_is_an_error_with_the_sentence_of_the_command(services):
         python.compare(JOB, seed=1)
 
 
+def test_a_port_is_two_programs_or_a_list_of_them():
+    for programs in ([], ["a.py", "b.py", "c.py"]):
+        with pytest.raises(python.LikewiseError, match=f"a port has two programs.*; {len(programs)} were"):
+            python.port(*programs)
+        with pytest.raises(python.LikewiseError, match=f"a port has two programs.*; {len(programs)} were"):
+            python.port(programs)
+
+
+def test_what_is_listed_of_it_is_what_it_is_for():
+    assert [name for name in dir(python) if not name.startswith("__")] == python.__all__
+
+
 def test_importing_it_imports_nothing_else():
     said = subprocess.run(
         [sys.executable, "-c", "import likewise, sys; likewise.__dir__(); print(*sys.modules)"],
