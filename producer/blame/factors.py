@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.knowledge import convention, together, weight_of
+from likewise.producer.verdict.layer_lists import in_another_order
 from likewise.shared.job import Job
 
 Path = tuple[str | int, ...]
@@ -136,12 +137,18 @@ def _walk(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterato
         return
     if isinstance(mine, dict) and isinstance(theirs, dict):
         yield from _mappings(path, mine, theirs, names)
-    elif _layers(mine) and _layers(theirs) and len(mine) == len(theirs):
+    elif _layers(mine) and _layers(theirs) and _stand_in_each_others_place(mine, theirs):
         for place, (one, another) in enumerate(zip(mine, theirs, strict=True)):
             yield from _walk((*path, place), one, another, names)
     else:
         shown = [_told(value) for value in (mine, theirs)]
         yield _factor(path, shown, names, [(path, mine)])
+
+
+def _stand_in_each_others_place(mine: list[Any], theirs: list[Any]) -> bool:
+    """Return whether layers can be switched one by one; those in another order move as a whole."""
+    kinds = [[one["type"] for one in layers] for layers in (mine, theirs)]
+    return len(mine) == len(theirs) and not in_another_order(*kinds)
 
 
 def _mappings(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:

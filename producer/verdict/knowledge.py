@@ -20,6 +20,7 @@ from typing import Any
 from likewise.producer.advice.changes import CLIPPINGS, advice, switched
 from likewise.producer.display import both, number, setting
 from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.layer_lists import LAYERS, in_short, remarks
 from likewise.producer.verdict.models import Mending
 from likewise.producer.verdict.starts import PLACE, UNKNOWN, how_they_start
 from likewise.producer.wording.gathering import gathered_as_many, what_parts
@@ -27,7 +28,6 @@ from likewise.shared.job import Job
 from likewise.shared.job.loss import is_by_batch, is_by_row
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import DrawAddresses, ProgramSpec, compile_job
-from likewise.shared.program.addresses import pair_up
 
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
@@ -130,12 +130,19 @@ def statement(difference: SettingDifference) -> str:
     """Return such as `loss.reduction is mean in tensorflow and sum in torch`."""
     path, values = _where_they_part(difference.path, difference.values)
     by_value: dict[str, list[str]] = {}
-    for side, value in values.items():
-        by_value.setdefault(setting(value), []).append(side)
+    for side, text in _in_short(path, values).items():
+        by_value.setdefault(text, []).append(side)
     parts = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
     if len(parts) == 1:
         return f"{path} is not the same in {both(list(values))}"
     return f"{path} is {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _in_short(path: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return each side's value as text."""
+    if path == LAYERS and all(isinstance(value, list) for value in values.values()):
+        return in_short(values)
+    return {side: setting(value) for side, value in values.items()}
 
 
 def _where_they_part(path: str, values: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -165,15 +172,9 @@ def effect(difference: SettingDifference, setup: Setup) -> str | None:
     if difference.path in _GATHERED and (said := _gathering_effect(difference, setup)):
         return said
     known = _known(difference, setup)
-    if known and difference.path == "model.layers" and _start_apart(difference, setup):
-        known += "; not all their weights could be paired, so that layers may start from others"
+    if known and difference.path == LAYERS:
+        known = "; ".join([known, *remarks(difference.values, setup.programs)])
     return f"{known}." if known else None
-
-
-def _start_apart(difference: SettingDifference, setup: Setup) -> bool:
-    """Return whether the sides' weights are drawn at other places, since they do not go with each other."""
-    programs = [setup.programs[side] for side in difference.values if side in setup.programs]
-    return not all(pair_up(programs[0], other) for other in programs[1:])
 
 
 def consequence(difference: SettingDifference, setup: Setup) -> str | None:

@@ -151,10 +151,11 @@ def _numbers(pair: PairGaps, evidence: Evidence) -> str:
         return f"{names} ended with bit for bit the same {_compared(pair.largest)}{_losses_too(pair)}."
     tolerance = evidence.tolerance
     other_scale = evidence.differs_in("loss")
-    comparable = [one for one in pair.largest if one.measure != "losses" or not other_scale] or pair.largest
+    comparable = [one for one in pair.largest if one.measure != "losses" or not other_scale]
     worst = max(comparable, key=lambda one: one.relative or 0.0, default=None)
     if worst is None:
-        return f"{names} returned nothing that can be compared."
+        but = " but losses, which are not the same function" if pair.largest else ""
+        return f"{names} returned nothing that can be compared{but}."
     apart = " (losses aside: they are not the same function)" if other_scale else ""
     largest = f"the largest{apart} is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
     if (worst.relative or 0.0) <= tolerance.relative:

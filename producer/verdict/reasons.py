@@ -12,6 +12,7 @@ from likewise.producer.display import both, count, setting
 from likewise.producer.job.resolve import SettingDifference, leaves
 from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
+from likewise.producer.verdict.layer_lists import LAYERS, in_another_order
 from likewise.producer.verdict.models import (
     Note,
     ReplayFindings,
@@ -155,16 +156,15 @@ def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> l
 def _told(evidence: Evidence) -> list[SettingDifference]:
     """Return the settings that are told: of models with other numbers of layers, what layers they have.
 
-    By their places such layers cannot be held against each other, one by one.
+    By their places such layers cannot be held against each other, one by one, nor can layers in another
+    order.
     """
     for wording in evidence.wordings.values():
         lists = [
             [layer.type for layer in form.job.model.layers] for form in (wording.reference, wording.other)
         ]
-        if len(lists[0]) != len(lists[1]):
-            layers = SettingDifference(
-                path="model.layers", values=dict(zip(wording.names, lists, strict=True))
-            )
+        if len(lists[0]) != len(lists[1]) or in_another_order(*lists):
+            layers = SettingDifference(path=LAYERS, values=dict(zip(wording.names, lists, strict=True)))
             rest = [one for one in evidence.differences if not one.path.startswith("model.layers.")]
             return [layers, *rest]
     return list(evidence.differences)
@@ -232,7 +232,7 @@ def written_differently(verdict: Verdict, evidence: Evidence) -> Iterator[Note]:
         )
         for text in texts:
             yield _written(f"Written differently, computes the same: {text}")
-    by_values = [one for one in evidence.differences if one.path.split(".")[0] not in NOT_TRAINED_ON]
+    by_values = [one for one in _told(evidence) if one.path.split(".")[0] not in NOT_TRAINED_ON]
     if verdict == "agree" and by_values and _shown_by_values(evidence):
         yield _written(
             f"Written differently, computes the same here: {_some_paths(by_values)}. No rule says that they "

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording.form import AS_IT_IS, Facts, Form, Renamed
+from likewise.producer.wording.form import AS_IT_IS, Called, Facts, Form
 from likewise.producer.wording.layers import Forms, kinds
 from likewise.producer.wording.rules import Rule, applied, rules_for
 from likewise.shared.job import Job
@@ -137,24 +137,20 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
 
 
 def _weights_named_alike(reference: Form, other: Form) -> Form:
-    """Return the other's form with its weights by the reference's names, where they are the same in order.
+    """Return the other's form with its weights by the reference's names, where their shapes pair in order.
 
-    Where one model has a layer more, the weights of later layers are called by other places.
+    Where one model has a layer more, or two for one, its weights are called by other layers.
     """
     programs = reference.program, other.program
     if programs[0] is None or programs[1] is None:
         return other
-    mine, theirs = ([(one.own_name, one.shape) for one in program.weights] for program in programs if program)
-    names: dict[str, set[str]] = {}
-    if mine == theirs:
-        for one, two in zip(programs[0].weights, programs[1].weights, strict=True):
-            names.setdefault(two.layer, set()).add(one.layer)
-    if any(len(every) > 1 for every in names.values()):
+    both = list(zip(programs[0].weights, programs[1].weights, strict=False))
+    many = {len(program.weights) for program in programs if program is not None}
+    if len(many) > 1 or any(mine.shape != theirs.shape for mine, theirs in both):
         return other
-    renamed = {own: every.pop() for own, every in names.items()}
-    if all(own == name for own, name in renamed.items()):
+    if all(mine.name == theirs.name for mine, theirs in both):
         return other
-    return other.weights_changed(Renamed.of(renamed))
+    return other.weights_changed(Called(tuple((theirs.name, mine.name) for mine, theirs in both)))
 
 
 def _differences(names: tuple[str, str], forms: Forms) -> list[SettingDifference]:

@@ -95,7 +95,19 @@ class InShape:
         return {**weights, self.name: weights[self.name].reshape(seeds, *self.shape)}
 
 
-WeightChange = Renamed | BiasInMean | Centred | InShape
+@dataclass(frozen=True)
+class Called:
+    """Weights have other names altogether: each old name is given with its new one."""
+
+    names: tuple[tuple[str, str], ...]
+
+    def apply(self, weights: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the weights by their new names."""
+        new = dict(self.names)
+        return {new.get(name, name): array for name, array in weights.items()}
+
+
+WeightChange = Renamed | BiasInMean | Centred | InShape | Called
 
 
 @dataclass(frozen=True, kw_only=True)

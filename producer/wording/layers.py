@@ -14,7 +14,7 @@ from typing import Any
 from likewise.producer.wording.form import BiasInMean, Centred, Form, Renamed
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import BaseLayer
-from likewise.shared.job.layers.basic import Flatten
+from likewise.shared.job.layers.basic import Flatten, Reshape
 from likewise.shared.job.layers.convolution import TransposedConvolution
 from likewise.shared.job.layers.normalization import BatchNorm
 from likewise.shared.job.layers.windows import Spatial, Windowed, by_side
@@ -84,12 +84,15 @@ def _folded(form: Form) -> Form:
     handles: dict[str, str] = {}
     held_by: dict[int, int] = {}
     for index, layer in enumerate(model.layers):
-        follows = index > 0 and model.sources(index) == (index,) and held_by[index - 1] == len(kept) - 1
-        if follows and layer.name is None and _does_nothing(layer, kept[-1]):
+        before = kept[-1] if kept else _SAMPLES
+        follows = model.sources(index) == (index,) and held_by.get(index - 1, -1) == len(kept) - 1
+        nothing = _does_nothing(layer, before) or _gives_what_it_gets(form, index)
+        is_all = not kept and index + 1 == len(model.layers)
+        if follows and layer.name is None and nothing and not is_all:
             held_by[index] = len(kept) - 1
-            kept[-1] = _with_penalty(kept[-1], layer)
+            kept[-1:] = [_with_penalty(before, layer)] if kept else []
             continue
-        if follows and readers[index] == 1 and _goes_into(layer, kept[-1]):
+        if follows and readers[index] == 1 and _goes_into(layer, before):
             kept[-1] = _with_penalty(kept[-1] | {"activation": document[index]["activation"]}, layer)
             held_by[index] = len(kept) - 1
             if layer.name:
@@ -106,6 +109,19 @@ def _folded(form: Form) -> Form:
             kept[place] = one | {"inputs": [handles.get(name, name) for name in one["inputs"]]}
     changed = form.with_layers(kept)
     return changed.weights_changed(Renamed.of(renamed))
+
+
+_SAMPLES: dict[str, Any] = {"type": "input", "activity_regularizer": None}
+"""What stands for the samples where a layer is asked for that is before the first."""
+
+
+def _gives_what_it_gets(form: Form, index: int) -> bool:
+    """Return whether a layer gives its input another shape, and that is the one it has."""
+    layer, program = form.job.model.layers[index], form.program
+    if program is None or not isinstance(layer, Flatten | Reshape) or layer.activity_regularizer is not None:
+        return False
+    stage = program.stages[index]
+    return getattr(layer, "order", "channels_last") == "channels_last" and stage.output == stage.inputs[0]
 
 
 def _goes_into(layer: Layer, before: dict[str, Any]) -> bool:

@@ -56,7 +56,8 @@ class Rule:
 RULES = (
     Rule(says="the samples are the same arrays", apply=data.same_data),
     Rule(
-        says="an activation is a layer of its own or belongs to the layer before it",
+        says="an activation is a layer of its own or belongs to the layer before it, and a layer that gives "
+        "what it gets adds nothing",
         apply=layers.folded,
         loosely=layers.folded_loosely,
         of_layers=True,

@@ -57,8 +57,8 @@ def taken_loosely(takes: Takes) -> Callable[[Form, Form], Forms | None]:
 def _taken(takes: Takes, reference: Form, other: Form) -> Forms | None:
     if kinds(reference) == kinds(other) or reference.program is None or other.program is None:
         return None
-    if takes == "pooling" and (_says_padding(reference) or _says_padding(other)):
-        return None
+    if takes == "pooling" and _says_padding(other):
+        return None  # its global mean leaves padding out, and a pooling does not
     mine, theirs = _parts(reference, takes), _parts(other, takes)
     like = [one for one in mine if one.takes]
     if len(like) != sum(one.takes is not None for one in theirs):

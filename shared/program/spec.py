@@ -57,11 +57,6 @@ class Weight:
         """Return how many numbers it has."""
         return prod(self.shape)
 
-    @property
-    def layer(self) -> str:
-        """Return the path of its stage, such as `layers.0`."""
-        return self.name.removesuffix(f".{self.own_name}")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Mask:
