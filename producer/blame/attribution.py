@@ -22,6 +22,7 @@ from likewise.producer.blame.factors import Factor
 from likewise.producer.blame.plan import Plan
 from likewise.producer.job.resolve import leaves
 from likewise.producer.verdict.knowledge import Setup, consequence, fixes
+from likewise.producer.verdict.misfits import misfits
 from likewise.producer.verdict.parting import relation
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.results.seed_table import Load
@@ -115,7 +116,8 @@ def _contribution(
         mended: dict[str, str] = {}
     else:
         members = factor.members or (factor,)
-        whole = _given_weights(gaps, factor) or consequence(factor.difference, setup)
+        whole = _given_weights(gaps, factor) or _other_samples(gaps, factor)
+        whole = whole or consequence(factor.difference, setup)
         cause = None if factor.members else whole
         codes = [
             fixes(one.difference, setup, reference=reference, other=other)
@@ -164,6 +166,17 @@ def _given_weights(gaps: MixtureGaps, factor: Factor) -> str | None:
             known = relation(gaps.arrays(mine[name]), gaps.arrays(theirs[name]))
             return f"{name} of {other} is {reference}'s {known}" if known else None
     return None
+
+
+def _other_samples(gaps: MixtureGaps, factor: Factor) -> str | None:
+    """Return which samples have other shapes, with both; None where all have the same."""
+    reference, other = gaps.plan.ends
+    datasets = {run.side: run.dataset for run in (reference, other)}
+    found = misfits(datasets, {}, sides=(reference.side, other.side))
+    if not factor.path.startswith("data") or not found.any_shape:
+        return None
+    said = next(found.sentences()).rstrip(".")
+    return f"{said[0].lower()}{said[1:]}"
 
 
 def _setup(gaps: MixtureGaps) -> Setup:

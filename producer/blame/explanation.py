@@ -142,6 +142,7 @@ def notes(gaps: MixtureGaps, main: DividedGap | None) -> tuple[str, ...]:
         *_words(gaps),
         *_start(gaps, main),
         *_many(gaps),
+        *_unswitched(gaps, main),
         *_failed(gaps, main),
         *_seeds(gaps, main),
         *_device(gaps),
@@ -233,6 +234,19 @@ def _many(gaps: MixtureGaps) -> list[str]:
         f"With {settings} not every combination is trained: a share is the mean of switching the setting "
         "first and switching it last, set right so that all add up. --combinations N trains every one "
         "of the combinations of up to N settings."
+    ]
+
+
+def _unswitched(gaps: MixtureGaps, main: DividedGap | None) -> list[str]:
+    """Say how the settings were chosen that are not switched, and how much all of them can do."""
+    if main is None or not gaps.plan.left_out or main.unexplained is None:
+        return []
+    several = len(gaps.plan.left_out) > 1
+    left = percent(main.unexplained.value)
+    return [
+        "Which settings are not switched was decided by what they are, before anything was measured: data "
+        "and model are the last to go, constants that keep a divisor from 0 the first. What "
+        f"{'these do together' if several else 'this one does'} is in the {left} left unexplained."
     ]
 
 

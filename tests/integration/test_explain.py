@@ -138,6 +138,16 @@ def test_what_it_costs_is_said_before_and_what_the_budget_leaves_out_is_named(li
     assert "optimizer.momentum is not switched; all of it would take about" in answer.stdout
 
 
+def test_data_of_other_shapes_are_told_with_both(explained):
+    found = explained("article", "--set", "overrides={torch: {data.x: [0, 1, 2], data.y: [-1, 1, 3]}}")
+
+    (data,) = found["contributions"]
+    assert data["cause"] == (
+        "the data are not the same: the training x is 6×1 in tensorflow and 3×1 in torch; the training y is "
+        "6×1 in tensorflow and 3×1 in torch"
+    )
+
+
 ENDLESS = ("--set", "training.epochs=300000", "--seeds", "1", "--budget", "100000")
 
 

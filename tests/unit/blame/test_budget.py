@@ -108,5 +108,13 @@ def test_a_setting_that_was_left_out_is_a_contribution_without_a_share(bench):
     assert [one.path for one in left] == ["optimizer.momentum", "training.epochs"]
     assert {one.problem for one in left} == {UNSWITCHED}
     assert found.left_out == ("optimizer.momentum", "training.epochs")
+    (said,) = [note for note in found.notes if "not switched" in note]
+    assert "decided by what they are, before anything was measured" in said
+    assert said.endswith("What these do together is in the 48 % left unexplained.")
+
+
+def test_a_budget_that_allows_all_says_nothing_of_how_settings_are_chosen(bench):
+    found = bench.explain(bench.plan(FOUR, most_combined=2))
+    assert not any("not switched" in note for note in found.notes)
     shares = [one.share for one in found.contributions if one.share is not None]
     assert np.sum(shares) + found.unexplained_share == pytest.approx(1)
