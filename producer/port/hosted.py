@@ -144,6 +144,9 @@ class Hosted:
         self.framework = framework
         self._channel = channel
         self._place = place
+        self.divided: list[str] = []
+        """The dense layers of its program that are taken as three."""
+        self._divided_of: tuple[str, str | None] | None = None
 
     def __enter__(self) -> Hosted:
         return self
@@ -168,7 +171,20 @@ class Hosted:
         answer, _ = self._ask(question)
         self._takes = answer
         self._own: Mapping[str, str] = {}
+        if self.divided and self._divided_of == (named, maker):
+            self._ask({"ask": "divide", "paths": self.divided})
+        else:
+            self.divided = []
+        self._divided_of = (named, maker)
         return answer
+
+    def divide(self, paths: Sequence[str]) -> None:
+        """Take these dense layers as three from now on: a query, a key and a value, which lie in this order.
+
+        It holds for the same program when that is opened again.
+        """
+        self.divided = [*self.divided, *paths]
+        self._ask({"ask": "divide", "paths": self.divided})
 
     def name_inputs(self, names: Sequence[str]) -> str | None:
         """Settle what the program calls the arrays of a batch, from now on; return what was assumed.

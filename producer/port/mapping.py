@@ -297,10 +297,25 @@ def _same_weights(one: Seen, two: Seen) -> dict[str, str]:
         names = {next(iter(one.slots)): next(iter(two.slots))}
     elif {one.kind, two.kind} == {"dense", "conv"}:
         names = {name: name for name in one.slots if name in two.slots}
+        if _of_patches(one, two) or _of_patches(two, one):
+            return names
     else:
         return {}
     fits = all(_without_ones(one.shape(name)) == _without_ones(two.shape(own)) for name, own in names.items())
     return names if fits else {}
+
+
+def _of_patches(dense: Seen, conv: Seen) -> bool:
+    """Return whether a dense layer over flattened patches may be a convolution whose windows touch.
+
+    A patch is flattened with its rows first, then its columns, then its channels.
+    """
+    flat, windows = dense.shape("kernel") or (), conv.shape("kernel") or ()
+    settings = conv.settings
+    touching = settings.get("strides") == settings.get("kernel_size") and settings.get("groups", 1) == 1
+    if dense.kind != "dense" or conv.kind != "conv" or len(flat) != 2 or not touching:
+        return False
+    return flat == (int(np.prod(windows[:-1])), windows[-1])
 
 
 def _renamed(one: Seen, two: Seen, names: Mapping[str, str]) -> Pair:

@@ -16,12 +16,14 @@ from likewise.producer.port.batch import forward_in_some_layout, moved_as, with_
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
 from likewise.producer.port.file import LOCK
+from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import (
     Arrays,
     Batch,
     DrawSite,
     Hosted,
     RecordedCall,
+    RecordedPass,
     relative_difference,
 )
 from likewise.producer.port.mapping import Pair, Seen, align
@@ -120,10 +122,7 @@ class Pairing:
                     f"{label} has regularizers, which add λ·Σw² to its loss: they were taken as the coupled "
                     "weight decay of 2λ that they are, and the losses are those without them"
                 )
-        self.seen = {
-            label: {one["path"]: Seen.of(one) for one in described["modules"]}
-            for label, described in self.described.items()
-        }
+        self.seen = self._look()
         self.evaluation_draws = (
             self._where_made(reference, self.calls.sites),
             self._where_made(other, calls.sites),
@@ -133,6 +132,9 @@ class Pairing:
             for call in several:
                 if call.path is not None and call.line is not None:
                     self._called.setdefault((side.label, call.path), call.line)
+        fused = fused_projections(self._in_order(reference, self.calls), self._in_order(other, calls))
+        if any(fused):
+            calls = self._divide(fused, calls)
         by_hand = self._by_hand()
         self.fixed = {one.path for one, _ in by_hand}
         """The reference's modules that the user has paired, which keep their counterparts."""
@@ -143,6 +145,34 @@ class Pairing:
         self.start = self.reference.weights()
         self.weights = self.start if any(self.beforehand.checkpoints) else _shaken(self.start)
         self.reference.load({name: one for name, one in self.weights.items() if one.ndim == 1})
+
+    def _look(self) -> dict[str, dict[str, Seen]]:
+        """Return each side's modules by path, as they are described."""
+        return {
+            label: {one["path"]: Seen.of(one) for one in described["modules"]}
+            for label, described in self.described.items()
+        }
+
+    def _divide(self, fused: tuple[list[str], list[str]], calls: RecordedPass) -> RecordedPass:
+        """Take matrices of which the other side has three as three; return the other side's calls anew."""
+        for side, paths in zip((self.reference, self.other), fused, strict=True):
+            if not paths:
+                continue
+            if side is self.reference:
+                side.load(self.start)
+            side.divide(paths)
+            named = both([*paths[:2], *([f"{len(paths) - 2} more"] if len(paths) > 2 else [])])
+            self.note(
+                f"{named} of {side.label} {'is' if len(paths) == 1 else 'are'} taken as query, key and value"
+            )
+        if fused[0]:
+            self._begin()
+            self.calls = self.reference.forward(self.batch.inputs)
+        if fused[1]:
+            calls = self.other.forward(self.inputs)
+        self.described = {side.label: side.describe() for side in (self.reference, self.other)}
+        self.seen = self._look()
+        return calls
 
     def finish(self, tell: Callable[[str], None]) -> None:
         """Pair the random draws, take a checkpoint of the other program, and list the settings that differ,

@@ -109,6 +109,9 @@ class Trainer:
         """
         self._draw_starts(seeds)
         self.pairing = self._found.pair(self._port.precision, self._tell)
+        if self.pairing.reference.divided:  # its weights have other names now
+            self._draw_starts(seeds)
+            self.pairing = self._found.pair(self._port.precision, self._tell)
         self._starts = {seed: self._named(start) for seed, start in self._starts.items()}
         settle(self.pairing, self._tell)
         self._need()

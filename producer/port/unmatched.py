@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.causes import finite
+from likewise.producer.port.fused import PARTS, order_of_patches, thirds_exchanged
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Pair, Seen
 from likewise.producer.port.models import PortFinding
@@ -32,7 +33,7 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
         ):
             if names and not _is_of_use_bias(pairing, pair, names):
                 found.append(_lonely(pairing, side, pair, seen, names))
-    found = [*together(found), *_of_unused(pairing)]
+    found = [*together(found), *_of_unused(pairing), *_of_thirds(pairing), *_of_patches(pairing)]
     for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
         constants = [name for one in several if one.is_constant for name in one.weight_names]
         if constants:
@@ -45,6 +46,62 @@ def of_mapping(pairing: Pairing) -> list[PortFinding]:
             if not one.is_constant:
                 types.setdefault(one.type, []).append(one)
         found += [_strangers(pairing, side, first, others) for first, *others in types.values()]
+    return found
+
+
+def _of_thirds(pairing: Pairing) -> list[PortFinding]:
+    """Return the matrices whose thirds are a query, a key and a value in another order."""
+    found = []
+    for side in (pairing.reference, pairing.other):
+        for path, pairs in thirds_exchanged(pairing.mapping, side.divided).items():
+            mine = side is pairing.reference
+            order = {(one.reference if mine else one.other).path: one for one in pairs}
+            thirds = [order[f"{path}.{name}"] for name in PARTS if f"{path}.{name}" in order]
+            named = [(one.other if mine else one.reference).path.rpartition(".")[2] for one in thirds]
+            line = pairing.line(side, thirds[0].reference if mine else thirds[0].other)
+            found.append(
+                PortFinding(
+                    rung="mapping",
+                    path=path,
+                    setting="order",
+                    lines={} if line is None else {side.label: line},
+                    text=f"the thirds of {path} of {side.label} are used as {both(named)}, where such a "
+                    "matrix has query, key and value in this order: weights that are copied so are exchanged",
+                    fix={side.label: "take its thirds as query, key and value, in this order"},
+                )
+            )
+    return found
+
+
+def _of_patches(pairing: Pairing) -> list[PortFinding]:
+    """Return the dense layers over patches that are flattened otherwise than a convolution has them."""
+    found = []
+    for step in pairing.forced.steps:
+        pair, call = step.pair, pairing.call(step.pair)
+        if {pair.reference.kind, pair.other.kind} != {"dense", "conv"} or call is None:
+            continue
+        entered = [one for one in (call.entered, step.entered) if one is not None]
+        if step.local <= pairing.tolerance or len(entered) < 2:
+            continue
+        dense = 0 if pair.reference.kind == "dense" else 1
+        window = (pair.other if dense == 0 else pair.reference).settings["kernel_size"]
+        order = order_of_patches(entered[1 - dense], entered[dense], window, pairing.tolerance)
+        if order is None:
+            continue
+        side = (pairing.reference, pairing.other)[dense]
+        found.append(
+            PortFinding(
+                rung="mapping",
+                path=pair.reference.path,
+                paths=pairing.paths(pair),
+                setting="order",
+                lines=pairing.lines(pair),
+                relative_difference=finite(step.local),
+                text=f"{side.label} flattens its patches by {both(list(order))}, where a convolution has "
+                "rows, columns and channels: each weight meets another number",
+                fix={side.label: "flatten each patch by its rows, then its columns, then its channels"},
+            )
+        )
     return found
 
 

@@ -47,6 +47,8 @@ def _policy(draw: Draws) -> Batch:
 
 
 BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
+    "vit": lambda draw: Batch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
+    "patches": lambda draw: Batch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
     "mlp": lambda draw: Batch({"x": draw.normal(6, 12)}, draw.below(3, 6)),
     "conv": lambda draw: Batch({"x": draw.normal(5, 8, 8, 2)}, draw.below(3, 5)),
     "residual": lambda draw: Batch({"x": draw.normal(5, 6, 6, 4)}, draw.below(3, 5)),

@@ -81,6 +81,7 @@ class _Host:
             "export": self._export,
             "change": self._change,
             "override": self._override,
+            "divide": self._divide,
             "arrange": self._arrange,
             "feed": self._feed,
             "data": self._data,
@@ -168,6 +169,10 @@ class _Host:
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
         done = self.program.change(question["path"], question["setting"], question["value"])
         return {"done": done}, {}
+
+    def _divide(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.divide(question["paths"])
+        return {}, {}
 
     def _override(self, question: dict[str, Any], _: Arrays) -> Answer:
         self.program.override(question["optimizers"])

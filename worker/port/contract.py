@@ -30,6 +30,8 @@ STEPS_OF_SCHEDULE = 5
 """The learning rates of so many first updates are told of an optimizer with a schedule."""
 AS_WRITTEN = "as_written"
 """The precision of a program that is timed: whatever its own code makes, with nothing widened or watched."""
+PROJECTIONS = ("query", "key", "value")
+"""The parts of an attention that are kept in one tensor, in this order."""
 OUTPUTS = "outputs"
 """The program's outputs among the calls: a call without a module."""
 
@@ -184,6 +186,10 @@ class ImportedProgram(ABC):
     def arrange(self, arrangements: Mapping[str, Arrangement], *, seed: int = 0) -> None:
         """Give sites of random numbers those of the other program, drawn from this seed, from now on."""
         self._arrangements, self._seed = dict(arrangements), seed
+
+    @abstractmethod
+    def divide(self, paths: Sequence[str]) -> None:
+        """Take these dense layers alone as three from now on: `PROJECTIONS`, one behind the other."""
 
     def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
         """Give optimizers that are made from now on these numbers, by the names of `describe`."""

@@ -90,13 +90,21 @@ class KerasProgram(ImportedProgram):
         self.known: dict[str, Known] = {}
         self.paths: dict[int, str] = {}
         self._layers: dict[str, Any] = {}
+        self._divided: frozenset[str] = frozenset()
+
+    def divide(self, paths: Sequence[str]) -> None:
+        self._divided = frozenset(paths)
+        for one in (self.known, self.paths, self._layers):
+            one.clear()
+        if all(one.built for one in self._models.values()):
+            self._look()
 
     def _look(self) -> None:
         """List the layers that are known, once the model is built."""
         if self.paths:
             return
         for path, layer in self._walked():
-            for end, found in parts(layer).items():
+            for end, found in parts(layer, divided=path in self._divided).items():
                 self.known[path + end] = found
                 self.paths[id(layer)] = path
                 self._layers[path + end] = layer

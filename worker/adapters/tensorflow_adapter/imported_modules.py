@@ -13,7 +13,7 @@ import numpy as np
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, OPS, L, own_variables
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Array, Held, held
-from likewise.worker.port.contract import OWN, as_json
+from likewise.worker.port.contract import OWN, PROJECTIONS, as_json
 
 SEPARABLE = () if IS_2 else (L.SeparableConv1D, L.SeparableConv2D)
 
@@ -276,15 +276,35 @@ def _zero_padding(layer: Any) -> Known:
     )
 
 
-def parts(layer: Any) -> dict[str, Known]:
+def parts(layer: Any, *, divided: bool = False) -> dict[str, Known]:
     """Return the layers that one is made of, by what their path ends in; `""` is the layer itself.
 
-    A separable convolution is two: PyTorch has no such module.
+    A separable convolution is two: PyTorch has no such module. A dense layer that is `divided` is a query, a
+    key and a value.
     """
+    if divided and known(layer) is not None:
+        return {f".{name}": _third(layer, place) for place, name in enumerate(PROJECTIONS)}
     if isinstance(layer, SEPARABLE):
         return {".depthwise": _depthwise_part(layer), ".pointwise": _pointwise_part(layer)}
     found = known(layer)
     return {} if found is None else {"": found}
+
+
+def third_of(layer: Any, place: int) -> slice:
+    """Return which of a dense layer's outputs are those of its query, its key or its value."""
+    width = int(layer.kernel.shape[-1]) // len(PROJECTIONS)
+    return slice(place * width, (place + 1) * width)
+
+
+def _third(layer: Any, place: int) -> Known:
+    whole = known(layer)
+    weights = {} if whole is None else whole.weights
+    columns = third_of(layer, place)
+    return Known(
+        kind="dense",
+        settings={"units": columns.stop - columns.start, "use_bias": "bias" in weights},
+        weights={name: Held(variable=one.variable, columns=columns) for name, one in weights.items()},
+    )
 
 
 def _depthwise_part(layer: Any) -> Known:

@@ -18,8 +18,9 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     apply_depthwise,
     apply_pointwise,
     parts,
+    third_of,
 )
-from likewise.worker.port.contract import OWN, Call, Forced, Forward, without_ones
+from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -56,6 +57,8 @@ class Recorder:
                 return original(layer, *arguments, **named)
             if path in self._table:
                 return self._known_call(path, layer, original, arguments, named)
+            if path is not None and f"{path}.{PROJECTIONS[0]}" in self._table:
+                return self._divided_call(path, layer, original, arguments[0])
             if path is not None:
                 return self._separable_call(path, layer, arguments[0])
             if children(layer):
@@ -117,6 +120,18 @@ class Recorder:
                 layer.activation = activation
 
         return self._part(path, line, arguments[0], apply)
+
+    def _divided_call(self, path: str, layer: Any, original: Any, first: Any) -> Any:
+        """Apply a dense layer that is a query, a key and a value, each third by itself."""
+        line = users_line() or self._lines.get(id(layer))
+
+        def third(place: int) -> Any:
+            def apply(inputs: Any, left: Any) -> Any:
+                return left(original(layer, inputs)[..., third_of(layer, place)])
+
+            return self._part(f"{path}.{PROJECTIONS[place]}", line, first, apply)
+
+        return tf.concat([third(place) for place in range(len(PROJECTIONS))], axis=-1)
 
     def _separable_call(self, path: str, layer: Any, first: Any) -> Any:
         """Apply both parts of a separable convolution, one after the other."""

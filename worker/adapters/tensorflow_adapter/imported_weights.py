@@ -19,19 +19,26 @@ class Held:
 
     variable: Any
     row: int | None = None
+    columns: slice | None = None
+    """Which of the variable's last axis it is, where that holds several weights."""
     shape: tuple[int, ...] | None = None
     """The common shape, where the variable has its numbers in more axes."""
     transform: str = ""
 
     def part(self, whole: Array) -> Array:
         """Return this weight of what its variable, or a gradient of it, is."""
-        one = whole if self.row is None else whole[self.row]
+        one: Array = whole[self._place]
         return one if self.shape is None else one.reshape(self.shape)
 
     def into(self, whole: Array, value: Array) -> None:
         """Lay a value of this weight into an array that is as large as the variable."""
-        place = ... if self.row is None else self.row
-        whole[place] = value.reshape(whole[place].shape)
+        whole[self._place] = value.reshape(whole[self._place].shape)
+
+    @property
+    def _place(self) -> Any:
+        if self.columns is not None:
+            return (..., self.columns)
+        return ... if self.row is None else self.row
 
     def read(self) -> Array:
         """Return the weight's numbers."""
@@ -43,10 +50,16 @@ class Held:
         self.into(whole, value)
         self.variable.assign(whole)
 
+    @property
+    def _told(self) -> str:
+        if self.columns is not None:
+            return f"[:, {self.columns.start}:{self.columns.stop}]"
+        return "" if self.row is None else f"[{self.row}]"
+
     def slot(self) -> Slot:
         """Return how it is told."""
         return Slot(
-            own=self.variable.name + (f"[{self.row}]" if self.row is not None else ""),
+            own=self.variable.name + self._told,
             transform=self.transform,
             shape=tuple(self.read().shape),
             trainable=bool(self.variable.trainable),

@@ -92,6 +92,11 @@ class TorchProgram(ImportedProgram):
             self._model = self._model.to(self._dtype)
         elif floats:
             self._dtype = floats[0].dtype
+        self._divided: frozenset[str] = frozenset()
+        self._look()
+
+    def divide(self, paths: Sequence[str]) -> None:
+        self._divided = frozenset(paths)
         self._look()
 
     def _look(self) -> None:
@@ -104,7 +109,11 @@ class TorchProgram(ImportedProgram):
         for path, module in self._model.named_modules():
             if any(path.startswith(f"{one}.") for one in inside):
                 continue
-            found = {end: rest for end, one in parts(module).items() if (rest := one.without(tied))}
+            found = {
+                end: rest
+                for end, one in parts(module, divided=path in self._divided).items()
+                if (rest := one.without(tied))
+            }
             tied |= {id(tensor) for one in found.values() for tensor in one.tensors}
             self._known |= {path + end: one for end, one in found.items()}
             self._owners |= {path + end: path for end in found}

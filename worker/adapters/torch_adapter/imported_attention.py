@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from likewise.worker.adapters.torch_adapter.imported_modules import PROJECTIONS
+from likewise.worker.port.contract import PROJECTIONS
 
 Part = Callable[[str, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """Records and forces what enters and leaves a part: its name, what enters, and what is done with it."""
@@ -63,6 +63,33 @@ def watch(stack: ExitStack, module: nn.MultiheadAttention, part: Part) -> None:
         return applied
 
     stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+    stack.callback(module.register_forward_hook(after, always_call=True).remove)
+
+
+def watch_thirds(stack: ExitStack, module: nn.Linear, part: Part) -> None:
+    """Let `part` see the query, the key and the value of one dense layer, until the stack is closed."""
+    original = functional.linear
+
+    def applied(
+        entered: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        pieces = weight.chunk(len(PROJECTIONS))
+        biases = [None] * len(pieces) if bias is None else bias.chunk(len(PROJECTIONS))
+        return torch.cat(
+            [
+                part(name, entered, _projected(original, piece, added))
+                for name, piece, added in zip(PROJECTIONS, pieces, biases, strict=True)
+            ],
+            dim=-1,
+        )
+
+    def before(*_: Any) -> None:
+        functional.linear = applied
+
+    def after(*_: Any) -> None:
+        functional.linear = original
+
+    stack.callback(module.register_forward_pre_hook(before).remove)
     stack.callback(module.register_forward_hook(after, always_call=True).remove)
 
 

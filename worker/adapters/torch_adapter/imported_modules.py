@@ -19,7 +19,7 @@ from likewise.worker.adapters.torch_adapter.imported_weights import (
     plain,
     turned,
 )
-from likewise.worker.port.contract import OWN, as_json
+from likewise.worker.port.contract import OWN, PROJECTIONS, as_json
 
 _RECURRENT: Mapping[type, tuple[str, Sequence[int] | None]] = {
     nn.LSTM: ("lstm", None),
@@ -27,8 +27,6 @@ _RECURRENT: Mapping[type, tuple[str, Sequence[int] | None]] = {
     nn.RNN: ("simple_rnn", None),
 }
 """The kind of each recurrent module, and Keras's order of its gates where that is another."""
-PROJECTIONS = ("query", "key", "value")
-"""The parts of an attention that it keeps in one tensor, in this order."""
 
 
 def known(module: nn.Module) -> Known | None:
@@ -42,8 +40,13 @@ def known(module: nn.Module) -> Known | None:
     return Known(kind=OWN, settings={}, held={name: plain(name, tensor) for name, tensor in own.items()})
 
 
-def parts(module: nn.Module) -> dict[str, Known]:
-    """Return the modules that one is made of, by what their path ends in; `""` is the module itself."""
+def parts(module: nn.Module, *, divided: bool = False) -> dict[str, Known]:
+    """Return the modules that one is made of, by what their path ends in; `""` is the module itself.
+
+    A dense layer that is `divided` is a query, a key and a value.
+    """
+    if divided and isinstance(module, nn.Linear):
+        return linear_parts(module)
     if isinstance(module, nn.MultiheadAttention):
         return attention_parts(module)
     if isinstance(module, nn.RNNBase):
@@ -258,6 +261,25 @@ def _recurrent(module: nn.RNNBase, end: str) -> Known:
                 )
     layout: Turn = (lambda array: array) if module.batch_first else _swap
     return Known(kind=kind, settings={"units": module.hidden_size}, held=held, enters=layout, leaves=layout)
+
+
+def linear_parts(module: nn.Linear) -> dict[str, Known]:
+    """Return the three projections that a dense layer has one behind the other."""
+    width = module.out_features // len(PROJECTIONS)
+    found = {}
+    for place, name in enumerate(PROJECTIONS):
+        rows = slice(place * width, (place + 1) * width)
+        where = f"[{rows.start}:{rows.stop}]"
+        bias = None if module.bias is None else plain(f"bias{where}", module.bias, rows=rows)
+        found[f".{name}"] = Known(
+            kind="dense",
+            settings={"units": width, "use_bias": bias is not None},
+            held=given(
+                kernel=turned(f"weight{where}", module.weight, (1, 0), "rows, transposed", rows=rows),
+                bias=bias,
+            ),
+        )
+    return found
 
 
 def attention_parts(module: nn.MultiheadAttention) -> dict[str, Known]:

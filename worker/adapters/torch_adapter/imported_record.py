@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch
+from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch, watch_thirds
 from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.adapters.torch_adapter.imported_weights import Known
-from likewise.worker.port.contract import OWN, Call, Forced, Forward, ProgramError, without_ones
+from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, ProgramError, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 
@@ -85,6 +85,9 @@ class Recorder:
                 elif isinstance(module, nn.MultiheadAttention) and path not in self._table:
                     self._hook_within(stack, path, module)
                     watch(stack, module, self._parts_of(path))
+                elif isinstance(module, nn.Linear) and f"{path}.{PROJECTIONS[0]}" in self._table:
+                    self._hook_within(stack, path, module)
+                    watch_thirds(stack, module, self._parts_of(path))
                 elif isinstance(module, nn.RNNBase) and path not in self._table:
                     self._hook_within(stack, path, module)
             stack.enter_context(_Functions(self))
