@@ -89,6 +89,15 @@ class ProgramFile(Frozen):
     """The hash of its bytes; the worker refuses another."""
 
 
+class ProgramData(Frozen):
+    """A file that a program reads, in the folder that a worker was given."""
+
+    file: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=400)
+    """This is its place in that folder."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The hash of its bytes; the worker refuses another."""
+
+
 class HostedRun(OfSide):
     """A program of the user's that a worker hosts for as long as a producer asks (see `shared.port`)."""
 
@@ -101,6 +110,8 @@ class HostedRun(OfSide):
     """The label of its side."""
     files: Many[ProgramFile] = Field(min_length=1, max_length=1_000)
     """The program, then every other file of its folder that it may import."""
+    data: Many[ProgramData] = Field(default=(), max_length=1_000)
+    """The files beside it that it reads."""
 
     @property
     def experiment_id(self) -> str:

@@ -22,7 +22,7 @@ from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import NoWorkerError, RedisError, UsageError
 from likewise.shared.names import answers_key, asker_key, questions_key
 from likewise.shared.port.wire import receive, send
-from likewise.shared.run import HostedRun, ProgramFile
+from likewise.shared.run import HostedRun, ProgramData, ProgramFile
 from likewise.shared.store.streams import RedisStream
 
 Arrays = dict[str, NDArray[Any]]
@@ -117,13 +117,21 @@ class WorkerHosts:
     runs: set[str] = field(default_factory=set)
 
     def channel(
-        self, label: str, framework: str, files: Sequence[ProgramFile], version: str | None = None
+        self,
+        label: str,
+        framework: str,
+        files: Sequence[ProgramFile],
+        *,
+        data: Sequence[ProgramData] = (),
+        version: str | None = None,
     ) -> QueueChannel:
         """Queue a program; a worker takes it soon. Raises NoWorkerError where none lives that could."""
         need = Need(label=label, framework=framework, device="auto", version=version)
         workers = self.session.ledger.workers()
         refuse_unserved([need], workers)
-        run = HostedRun(run_id=new_id(), framework=framework, side=label, files=tuple(files))
+        run = HostedRun(
+            run_id=new_id(), framework=framework, side=label, files=tuple(files), data=tuple(data)
+        )
         lane = self.session.ledger.host(run, need.settled(workers).queue())
         self.runs.add(run.run_id)
         channel = QueueChannel(self, run, need)

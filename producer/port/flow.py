@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from likewise.producer.display import both
 from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
 from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
@@ -102,7 +103,9 @@ def _hosted(
             session = stack.enter_context(open_session(settings, environments=(), say=tell))
             by_workers = WorkerHosts(session=session, tell=tell)
         shipped = ship(program.file, settings.programs)
-        channel = by_workers.channel(label, framework, shipped.files)
+        if shipped.copied:
+            tell(f"{label}: {both(list(shipped.copied))} is copied with it")
+        channel = by_workers.channel(label, framework, shipped.files, data=shipped.data)
         tell(f"{label}: {name} is imported by a worker of {framework}")
         yield Hosted(label, framework, channel, place=shipped.place)
 

@@ -1,7 +1,8 @@
-"""Names a user's program for a worker: its file and the others that it imports, each by its SHA-256.
+"""Names a user's program for a worker: its file, those that it imports and reads, each by its SHA-256.
 
 A program that lies in the folder of the workers' programs (LIKEWISE_PROGRAMS) is run where it is. Another is
-copied there with what it imports from beside it, since no code travels through Redis.
+copied there with what it imports and reads from beside it, since no code travels through Redis. What it reads
+are the files that its code names, as in `np.load("weights.npz")`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from likewise.shared.errors import UsageError
-from likewise.shared.run import ProgramFile
+from likewise.shared.run import ProgramData, ProgramFile
 
 _FOLDER = "ports"
+MOST_DATA_BYTES = 512 * 2**20
+"""A program is copied with no more data than this."""
+_LONGEST_PATH = 200
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class ShippedProgram:
 
     files: tuple[ProgramFile, ...]
     """They are its own file, then every other that it may import."""
+    data: tuple[ProgramData, ...] = ()
+    """The files beside it that it reads."""
+    copied: tuple[str, ...] = ()
+    """The names of those that were copied with it."""
 
     @property
     def place(self) -> str:
@@ -43,14 +51,17 @@ def ship(file: Path, folder: Path) -> ShippedProgram:
     codes = {one: _read(one) for one in imported_files(inside)}
     if inside.is_relative_to(whole):
         return ShippedProgram(tuple(_named(one, whole, code) for one, code in codes.items()))
+    read = {one: _read(one) for one in data_files(inside, codes.values())}
     base = inside.parent
     digest = hashlib.sha256()
-    for one, code in codes.items():
+    for one, code in {**codes, **read}.items():
         digest.update(f"{one.relative_to(base)}\0{hashlib.sha256(code).hexdigest()}\0".encode())
     copy = whole / _FOLDER / digest.hexdigest()[:20]
     copies = {copy / one.relative_to(base): code for one, code in codes.items()}
     files = tuple(_named(one, whole, code) for one, code in copies.items())
-    for one, code in copies.items():
+    beside = {copy / one.relative_to(base): found for one, found in read.items()}
+    data = tuple(_data(one, whole, found) for one, found in beside.items())
+    for one, code in {**copies, **beside}.items():
         try:
             _write(one, code)
         except OSError as error:
@@ -58,7 +69,44 @@ def ship(file: Path, folder: Path) -> ShippedProgram:
                 f"{file.name} cannot be written to {folder} (LIKEWISE_PROGRAMS): "
                 f"{(error.strerror or str(error)).lower()}; put it into that folder yourself"
             ) from None
-    return ShippedProgram(files)
+    return ShippedProgram(files, data, tuple(one.name for one in beside))
+
+
+def data_files(file: Path, codes: Iterable[bytes]) -> list[Path]:
+    """Return the files beside a program that its code names: by a path, or a folder and a name.
+
+    Raises UsageError where they are more than a program is copied with.
+    """
+    base = file.parent
+    texts = {
+        one.value
+        for code in codes
+        for one in ast.walk(_tree(code))
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and _may_be_a_path(one.value)
+    }
+    folders = [base, *(base / one for one in sorted(texts) if (base / one).is_dir())]
+    found = dict.fromkeys(
+        path.resolve() for folder in folders for one in sorted(texts) if (path := folder / one).is_file()
+    )
+    files = [one for one in found if one.is_relative_to(base) and one.suffix != ".py"]
+    if sum(one.stat().st_size for one in files) > MOST_DATA_BYTES:
+        largest = max(files, key=lambda one: one.stat().st_size)
+        raise UsageError(
+            f"{file.name} reads {largest.name}, which is too large to be copied for a worker; put the "
+            "program with its data into the folder of LIKEWISE_PROGRAMS"
+        )
+    return files
+
+
+def _may_be_a_path(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_PATH and text.strip("./ ") != "" and text.isprintable()
+
+
+def _tree(code: bytes) -> ast.AST:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError):  # its import will tell
+        return ast.Module(body=[], type_ignores=[])
 
 
 def is_of_keras_2(file: Path) -> bool:
@@ -132,6 +180,17 @@ def _named(file: Path, folder: Path, code: bytes) -> ProgramFile:
         raise UsageError(
             f"a worker cannot be sent to {place}: a program's name may have letters, digits, dots, dashes "
             "and underscores, and ends in .py"
+        ) from None
+
+
+def _data(file: Path, folder: Path, found: bytes) -> ProgramData:
+    place = file.relative_to(folder).as_posix()
+    try:
+        return ProgramData(file=place, sha256=hashlib.sha256(found).hexdigest())
+    except ValidationError:
+        raise UsageError(
+            f"a worker cannot be sent to {place}: the name of what a program reads may have letters, digits, "
+            "dots, dashes and underscores"
         ) from None
 
 

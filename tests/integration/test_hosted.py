@@ -189,6 +189,29 @@ def test_programs_that_are_not_what_the_run_names_are_refused(host, worker):
     assert said == "torch: The program ../outside.py leads out of the worker's folder of programs"
 
 
+def test_what_a_program_reads_from_beside_it_is_there_and_refused_where_it_was_changed(
+    worker, alone, tmp_path
+):
+    (tmp_path / "side.py").write_text(
+        "import numpy as np, torch\n\ndef model():\n    net = torch.nn.Linear(2, 1)\n"
+        "    net.weight.data = torch.as_tensor(np.load('start.npz')['kernel'])\n    return net\n"
+    )
+    np.savez(tmp_path / "start.npz", kernel=np.array([[3.0, 4.0]]))
+    shipped = ship(tmp_path / "side.py", worker.programs)
+    hosts = WorkerHosts(session=alone, tell=lambda _: None)
+    for spoilt in (False, True):
+        worker.wait_until("idle", alone.ledger)
+        if spoilt:
+            (worker.programs / shipped.data[0].file).write_bytes(b"others")
+        channel = hosts.channel("torch", "torch", shipped.files, data=shipped.data)
+        with Hosted("torch", "torch", channel, place=shipped.place) as side:
+            if spoilt:
+                assert "start.npz has the SHA-256" in why(side)
+            else:
+                side.open(Path(), None, "float64")
+                assert next(one.tolist() for one in side.weights().values()) == [[3.0], [4.0]]
+
+
 def test_a_file_that_the_run_does_not_name_is_not_imported(host, worker):
     (worker.programs / "other.py").write_text("SIZE = 2")
     said = why(host("import importlib, torch\nimportlib.import_module('other')\n"))

@@ -119,6 +119,7 @@ class _Host:
         file, precision, seed = Path(question["file"]), str(question["precision"]), int(question["seed"])
         if self._folder is not None:
             file = self._folder.folder / file
+            os.chdir(file.parent)  # it finds its data as where its user runs it
         self._program = module.open_program(file, question.get("maker"), precision=precision, seed=seed)
         return {
             "input": self.program.input_spec(),

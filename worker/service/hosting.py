@@ -90,6 +90,8 @@ class HostedProgram:
         """Start it. Raises TrainingError (`program_refused`) where its files are not what the run names."""
         for file in run.files:
             read_program(file, settings.programs)
+        for one in run.data:
+            read_program(one, settings.programs)
         self._run = run
         self._client = client
         self._hang_s = settings.hang_s

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.program.penalties import penalized_outputs
-from likewise.shared.run import ProgramFile
+from likewise.shared.run import ProgramData, ProgramFile
 from likewise.worker.adapters.base import FrameworkAdapter, Start, UnsupportedError
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, StockTrainer, Trainer, Watch, Weights
 from likewise.worker.port.verified import VerifiedLoader
@@ -30,8 +30,11 @@ from likewise.worker.training.samples import RunData
 from likewise.worker.training.training import OngoingTraining
 
 
-def read_program(wanted: ProgramFile, folder: Path | None) -> bytes:
-    """Return the text of a program. Raises TrainingError (`program_refused`) with the reason."""
+def read_program(wanted: ProgramFile | ProgramData, folder: Path | None) -> bytes:
+    """Return the text of a program, or the bytes of a file that it reads.
+
+    Raises TrainingError (`program_refused`) with the reason.
+    """
     if folder is None:
         raise _refused("This worker runs no programs; give it a folder with LIKEWISE_PROGRAMS")
     whole = folder.resolve()

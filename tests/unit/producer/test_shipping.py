@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from likewise.producer.port import shipping
 from likewise.producer.port.shipping import imported_files, ship
 from likewise.shared.errors import UsageError
 
@@ -73,4 +74,34 @@ def test_what_a_worker_cannot_be_told_is_said(code: Path, tmp_path: Path) -> Non
         ship(odd, code)
     (tmp_path / "programs").write_text("a file")
     with pytest.raises(UsageError, match=r"side.py cannot be written to .*programs \(LIKEWISE_PROGRAMS\)"):
+        ship(code / "side.py", tmp_path / "programs")
+
+
+def test_what_a_program_reads_from_beside_it_is_copied_with_it(code: Path, tmp_path: Path) -> None:
+    (code / "data").mkdir()
+    for name in ("weights.npz", "data/labels.csv", "data/unread.csv", "secret.txt"):
+        (code / name).write_text(name)
+    (code.parent / "outside.csv").write_text("")
+    (code / "helper.py").write_text(
+        "import numpy as np\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
+        'a = np.load("weights.npz")\nb = HERE / "data" / "labels.csv"\nc = open("../outside.csv")\n'
+    )
+    folder = tmp_path / "programs"
+    shipped = ship(code / "side.py", folder)
+    copy = (folder / shipped.place).parent
+    read = {one.relative_to(copy).as_posix() for one in copy.rglob("*") if one.is_file()} - NAMED
+    assert read == {"weights.npz", "data/labels.csv"}
+    assert {(folder / one.file).relative_to(copy).as_posix() for one in shipped.data} == read
+    assert sorted(shipped.copied) == ["labels.csv", "weights.npz"]
+    (code / "weights.npz").write_text("others")
+    assert ship(code / "side.py", folder).place != shipped.place
+
+
+def test_data_that_are_too_large_to_copy_are_refused_in_words(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code / "weights.npz").write_text("0" * 100)
+    (code / "helper.py").write_text('a = "weights.npz"\n')
+    monkeypatch.setattr(shipping, "MOST_DATA_BYTES", 99)
+    with pytest.raises(UsageError, match=r"side\.py reads weights\.npz, which is too large to be copied"):
         ship(code / "side.py", tmp_path / "programs")
