@@ -6,6 +6,7 @@ Which side is which framework it does not ask; fixes alone are of a framework's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from likewise.producer.blame.evidence import (
@@ -120,9 +121,9 @@ def _contribution(
         whole = whole or consequence(factor.difference, setup)
         cause = None if factor.members else whole
         codes = [
-            fixes(one.difference, setup, reference=reference, other=other)
+            fixes(one.difference, where, reference=reference, other=other)
             for one in members
-            if _as_declared(one, setup)
+            if (where := _mended_in(gaps, one, setup)) is not None and _as_declared(one, where)
         ]
         mended = {
             side: "\n".join(code[side] for code in codes if side in code)
@@ -139,6 +140,25 @@ def _contribution(
         cause=cause,
         fixes=mended,
     )
+
+
+def _mended_in(gaps: MixtureGaps, factor: Factor, setup: Setup) -> Setup | None:
+    """Return the jobs whose lines are told: as declared, or in one wording where the layers are not as many.
+
+    None where that layer has no name by which the user knows it in both.
+    """
+    parts = factor.path.split(".")
+    declared = [job.model.layers for job in setup.jobs.values()]
+    if parts[:2] != ["model", "layers"] or len(parts) < 4 or len({len(layers) for layers in declared}) == 1:
+        return setup
+    jobs = {one.run.side: one.run.job for one in gaps.ends}
+    for place in map(int, parts[2].split(",")):
+        names = {job.model.layers[place].name for job in jobs.values()}
+        if len(names) > 1 or any(names.isdisjoint(one.name for one in layers) for layers in declared):
+            return None
+        if names == {None}:
+            return None
+    return replace(setup, jobs=jobs, programs={one.run.side: one.run.program for one in gaps.ends})
 
 
 def _as_declared(factor: Factor, setup: Setup) -> bool:

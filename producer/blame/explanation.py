@@ -13,7 +13,8 @@ from likewise.producer.blame.evidence import (
     MixtureGaps,
 )
 from likewise.producer.blame.factors import Factor
-from likewise.producer.display import both, count, gap, setting
+from likewise.producer.display import both, count, gap
+from likewise.producer.verdict.layer_lists import in_words
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Label
@@ -132,7 +133,7 @@ def percent(share: float) -> str:
 
 def against(contribution: Contribution | Factor) -> str:
     """Return such as `sum against mean`: the other's value and the reference's."""
-    mine, theirs = (setting(value) for value in contribution.values.values())
+    mine, theirs = in_words(contribution.path, contribution.values).values()
     return f"{theirs} against {mine}"
 
 

@@ -11,7 +11,7 @@ the reference's, and what the other's own words add to the gap is that factor's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -121,7 +121,7 @@ def plan(
         reworded = replace(declared, other=other_reworded, readings=(readings[0], readings[0]))
         ends = _from_one_start(reworded) if own_start else reworded
         own_words = OwnWords(
-            factor=_factor_of_words(wording),
+            factor=_factor_of_words(wording, {one.path for one in every}),
             pair=as_written,
             says="; ".join(couple.rule.says for couple in wording.couples),
         )
@@ -137,11 +137,12 @@ def plan(
     )
 
 
-def _factor_of_words(wording: Wording) -> Factor:
-    """Return the factor of all that is only written differently."""
+def _factor_of_words(wording: Wording, taken: Collection[str]) -> Factor:
+    """Return the factor of all that is only written differently; `taken` has the paths of the others."""
     reworded = {one.path: one.values for couple in wording.couples for one in couple.differences}
     if len(reworded) == 1:
         ((path, values),) = reworded.items()
+        path = f"{path}, as it is written" if path in taken else path
         return Factor(path=path, values={name: values[name] for name in wording.names}, edits=())
     by_side = {name: {path: values[name] for path, values in reworded.items()} for name in wording.names}
     return Factor(path=" + ".join(reworded), values=by_side, edits=())

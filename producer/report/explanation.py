@@ -14,7 +14,7 @@ from rich.text import Text
 from likewise.producer import display
 from likewise.producer.blame.explanation import Explanation, Interval, percent
 from likewise.producer.console import TEXT_WIDTH, plain_table
-from likewise.producer.display import both, count, gap, printable, setting
+from likewise.producer.display import both, count, gap, printable
 from likewise.producer.report.document import Document, Table, Value, fitting
 from likewise.producer.report.explanation_tables import (
     in_every_measure,
@@ -22,6 +22,7 @@ from likewise.producer.report.explanation_tables import (
     lines,
     percent_text,
 )
+from likewise.producer.verdict.layer_lists import in_words
 
 if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
@@ -210,7 +211,7 @@ def _contributions(explanation: Explanation, console: Console) -> RenderableType
     if bars:
         table.add_column("", no_wrap=True)
     for place, one in enumerate(explanation.contributions, start=1):
-        values = [printable(setting(value)) for value in one.values.values()]
+        values = [printable(text) for text in in_words(one.path, one.values).values()]
         bar = [_blocks(one.share)] if bars else []
         table.add_row(
             f"{place}",

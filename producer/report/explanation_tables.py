@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from likewise.producer import display
 from likewise.producer.blame.explanation import Explanation, Interval, percent
-from likewise.producer.display import gap, setting
+from likewise.producer.display import gap
+from likewise.producer.verdict.layer_lists import in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ def lines(explanation: Explanation) -> list[Line]:
     listed = [
         Line(
             label=one.path,
-            values=tuple(setting(value) for value in one.values.values()),
+            values=tuple(in_words(one.path, one.values).values()),
             share=percent_text(one.share),
             interval=interval_text(one.interval),
             cause=one.cause,

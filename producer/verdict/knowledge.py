@@ -20,7 +20,7 @@ from typing import Any
 from likewise.producer.advice.changes import CLIPPINGS, advice, switched
 from likewise.producer.display import both, number, setting
 from likewise.producer.job.resolve import SettingDifference
-from likewise.producer.verdict.layer_lists import LAYERS, in_short, remarks
+from likewise.producer.verdict.layer_lists import LAYERS, in_words, remarks
 from likewise.producer.verdict.models import Mending
 from likewise.producer.verdict.starts import PLACE, UNKNOWN, how_they_start
 from likewise.producer.wording.gathering import gathered_as_many, what_parts
@@ -130,19 +130,12 @@ def statement(difference: SettingDifference) -> str:
     """Return such as `loss.reduction is mean in tensorflow and sum in torch`."""
     path, values = _where_they_part(difference.path, difference.values)
     by_value: dict[str, list[str]] = {}
-    for side, text in _in_short(path, values).items():
+    for side, text in in_words(path, values).items():
         by_value.setdefault(text, []).append(side)
     parts = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
     if len(parts) == 1:
         return f"{path} is not the same in {both(list(values))}"
     return f"{path} is {', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _in_short(path: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return each side's value as text."""
-    if path == LAYERS and all(isinstance(value, list) for value in values.values()):
-        return in_short(values)
-    return {side: setting(value) for side, value in values.items()}
 
 
 def _where_they_part(path: str, values: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

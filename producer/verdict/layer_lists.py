@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from likewise.producer.display import setting
 from likewise.shared.job.layers.recurrent import Bidirectional
 from likewise.shared.job.layers.space import Cropping
 from likewise.shared.job.layers.windows import by_side
@@ -30,6 +31,13 @@ def in_short(values: Mapping[str, Sequence[str]]) -> dict[str, str]:
         begin = max(0, _alike(lists) - 1)
         end = max(0, _alike([one[begin + 1 :][::-1] for one in lists]) - 1)
     return {side: _shown(one, begin, len(one) - end) for side, one in values.items()}
+
+
+def in_words(path: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return each side's value of a setting as text."""
+    if path.partition(",")[0] == LAYERS and all(isinstance(value, list) for value in values.values()):
+        return in_short(values)
+    return {side: setting(value) for side, value in values.items()}
 
 
 def _alike(lists: Sequence[Sequence[str]]) -> int:

@@ -249,3 +249,23 @@ def test_given_weights_that_are_the_others_in_another_order_are_recognised(bench
     assert one.cause.startswith(
         "layers.0.kernel of torch is tensorflow's with its 3 gates in the order 2, 1, 3"
     )
+
+
+def fixed_in_torch(bench, name):
+    head = {"type": "dense", "units": 1} | ({"name": name} if name else {})
+    model = {"layers": [head]}
+    layers = [{"type": "flatten"}, {**head, "use_bias": False}]
+    found = bench.explain(bench.plan({"model.layers": layers}, model=model))
+    (bias,) = [one for one in found.contributions if one.path == "model.layers.0.use_bias"]
+    return bias.fixes.get("torch")
+
+
+def test_a_fix_behind_a_layer_that_only_one_side_has_is_of_the_layer_by_its_name(bench):
+    told = fixed_in_torch(bench, "head")
+    assert told is not None
+    assert told.splitlines()[0] == "# head: use_bias from false to true, as in tensorflow"
+    assert "head = nn.Linear(1, 1)" in told
+
+
+def test_a_layer_without_a_name_is_not_mended_by_a_place_that_it_does_not_have(bench):
+    assert fixed_in_torch(bench, None) is None
