@@ -8,7 +8,7 @@ import numpy as np
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.evidence import OUTPUTS, PairStep, first_parting, reordered, written_over
-from likewise.producer.port.hosted import RecordedCall
+from likewise.producer.port.hosted import Arrays, RecordedCall
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.settings import (
@@ -234,14 +234,22 @@ def of_frozen(pairing: Pairing) -> list[PortFinding]:
     return found
 
 
-def of_loss(pairing: Pairing, one: float, two: float, relative: float, slopes: float) -> PortFinding:
-    """Return that the losses of the same outputs differ, or only their gradients."""
+def of_loss(
+    pairing: Pairing,
+    values: tuple[float, float],
+    relative: float,
+    slopes: float,
+    gradients: tuple[Arrays, Arrays],
+) -> PortFinding:
+    """Return that the losses of the same outputs differ, or only their gradients, which are given."""
+    one, two = values
     text = f"the losses are the same, but their gradients are {gap(slopes)} apart"
     if relative > pairing.tolerance:
         text = (
             f"of the same outputs the loss is {one:.6g} in {pairing.reference.label} and {two:.6g} in "
             f"{pairing.other.label}{_factor(pairing, two / one if one else float('inf'))}"
         )
+    text += _left_out(pairing, gradients)
     return PortFinding(
         rung="loss",
         path="loss",
@@ -250,6 +258,24 @@ def of_loss(pairing: Pairing, one: float, two: float, relative: float, slopes: f
         relative_difference=finite(max(relative, slopes)),
         text=text,
     )
+
+
+def _left_out(pairing: Pairing, gradients: tuple[Arrays, Arrays]) -> str:
+    """Say which targets one loss leaves out and the other counts, as padding: those with no gradient."""
+    sides, targets = (pairing.reference, pairing.other), pairing.batch.targets
+    if targets is None or targets.dtype.kind not in "iu" or any(len(one) != 1 for one in gradients):
+        return ""
+    rests = [np.any(next(iter(one.values())), axis=-1) == 0 for one in gradients]
+    if any(one.shape != targets.shape for one in rests):
+        return ""
+    for place, (leaves, counts) in enumerate((sides, sides[::-1])):
+        without = targets[rests[place] & ~rests[1 - place]]
+        if without.size and np.ptp(without) == 0 and rests[place][targets == without[0]].all():
+            return (
+                f"; {leaves.label} leaves out the targets that are {without[0]}, {without.size} of "
+                f"{targets.size}, as padding, and {counts.label} counts them"
+            )
+    return ""
 
 
 def _factor(pairing: Pairing, ratio: float) -> str:

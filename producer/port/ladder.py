@@ -238,7 +238,7 @@ class Ladder:
         if max(relative, slopes) <= pairing.tolerance:
             text = f"both losses are {one:.6g}"
             return Rung(name="loss", status="holds", relative_difference=relative, text=text)
-        finding = causes.of_loss(pairing, one, two, relative, slopes)
+        finding = causes.of_loss(pairing, (one, two), relative, slopes, (self._slopes, self._other_slopes))
         self._findings.append(finding)
         return Rung(
             name="loss",

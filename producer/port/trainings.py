@@ -36,6 +36,8 @@ _GROWTH = 100
 """How much larger than a tensor's rounding that of a training may be, whatever it carries it to."""
 _NOISE = 10
 """Two sides may be so many times as far apart as a start that is moved by their rounding carries one."""
+_LEAST_WEIGHT = 1e-6
+"""Weights are compared by their own size, or by this part of the largest where they are smaller."""
 _MOST_NOISE = 0.01
 """Where rounding alone carries a training further apart than this, its numbers decide nothing."""
 
@@ -223,8 +225,12 @@ class Trainer:
     ) -> SeedGap:
         """Return how far apart two trainings came; `same` says that both are the reference's."""
         forms = self.pairing.forced.forms
+        # What has no gradient, such as the bias of an attention's keys, is moved by rounding alone.
+        least = _LEAST_WEIGHT * max(
+            (float(np.max(np.abs(array))) for array in one.weights.values()), default=0
+        )
         apart = {
-            name: relative_difference(array, two.weights[name])
+            name: relative_difference(array, two.weights[name], least=least)
             for name, array in one.weights.items()
             if name in two.weights and array.dtype.kind == "f"
         }

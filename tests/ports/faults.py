@@ -72,6 +72,14 @@ FAULTS = [
     Fault("conv", "F.relu(self.stem", "F.relu6(10 * self.stem", "forward", "relu"),
     Fault("conv", ", eps=1e-7", "", "settings", "optimizer.epsilon", "epsilon"),
     Fault("conv", "eps=1e-7", "eps=1e-7, betas=(0.9, 0.99)", "settings", "optimizer.beta_2", "beta_2"),
+    Fault("vit", "        q, k, v = (t.view", "        k, q, v = (t.view", "mapping", "to_qkv", "order"),
+    Fault("vit", "eps=1e-6", "eps=1e-3", "settings", "norm_0", "epsilon"),
+    Fault("vit", "lr=0.1", "lr=0.01", "settings", "optimizer.learning_rate", "learning_rate"),
+    Fault(
+        "patches", "q, k, v = split", "v, k, q = split", "mapping", "attention.dense", "order", side="keras"
+    ),
+    Fault("patches", "(0, 1, 3, 2, 4, 5)", "(0, 1, 3, 4, 2, 5)", "mapping", "patch", "order"),
+    Fault("patches", "(0, 1, 3, 2, 4, 5)", "(0, 1, 3, 5, 2, 4)", "mapping", "patch", "order"),
     Fault("residual", "return torch.relu(x + y)", "return x + torch.relu(y)", "forward", "add"),
     Fault(
         "residual",

@@ -40,3 +40,11 @@ def test_patches_that_are_flattened_in_another_order_are_found(
     found = check("patches", side="torch", edits=(edit,))
     assert not found.agrees
     assert f"torch flattens its patches by {order}" in found.next
+
+
+def test_targets_that_one_loss_leaves_out_are_named(check: Check) -> None:
+    edit = ("cross_entropy(outputs, targets)", "cross_entropy(outputs, targets, ignore_index=2)")
+    found = check("mlp", side="torch", edits=(edit,))
+    loss = next(rung for rung in found.rungs if rung.name == "loss")
+    assert "torch leaves out the targets that are 2," in loss.text
+    assert "as padding, and keras counts them" in loss.text
