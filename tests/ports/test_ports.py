@@ -126,7 +126,7 @@ def test_what_follows_a_module_of_another_shape_is_no_finding_of_its_own(
 def test_a_weight_that_a_program_does_not_have_is_refused(hosts: tuple[Hosted, Hosted]) -> None:
     for host in hosts:
         host.open(PROGRAMS / f"mlp_{host.label}.py", None, "float64")
-        host.feed(batch_for("mlp"), batch_for("mlp").inputs)
+        host.feed(batch_for("mlp"))
         with pytest.raises(RunFailedError, match=r"the program has no weight nowhere\.kernel; its first"):
             host.load({"nowhere.kernel": np.zeros(2)})
 
