@@ -17,6 +17,7 @@ from likewise.producer.cli.options import (
     Sides,
     Spec,
     print_json,
+    put_lines,
     say,
 )
 from likewise.producer.report import TERMINAL
@@ -77,8 +78,7 @@ def init(
         return
     for written in new.written:
         typer.echo(f"wrote {written}")
-    for line in () if new.table is None else lines_of(new.table):
-        typer.echo(line)
+    put_lines(() if new.table is None else lines_of(new.table), hang=12)
     typer.echo(f"next: likewise validate {path}")
 
 
@@ -154,7 +154,7 @@ def validate(
     elif output.form == "json":
         print_json(document_of(prepared))
     else:
-        typer.echo("\n".join(lines_of(prepared)))
+        put_lines(lines_of(prepared), hang=14)
 
 
 def data(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likewise.producer.cli import completing
-from likewise.producer.cli.options import AsJson, print_json
+from likewise.producer.cli.options import AsJson, print_json, put_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,9 @@ def logs(
         if as_json:
             print_json({"folder": str(folder), "bytes": told})
             return
-        typer.echo(f"{folder}")
-        for name, size in told.items():
-            typer.echo(f"{name:<24} {size:>12,} bytes")
+        widest = max(map(len, told))
+        lines_of_each = (f"{name:<{widest}}  {size:>12,} bytes" for name, size in told.items())
+        put_lines([str(folder), *lines_of_each], hang=2)
         return
     named = [name for name in (worker, f"worker-{worker}") if name in files]
     found = {name: files[name] for name in named[:1]}

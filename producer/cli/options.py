@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -156,6 +159,20 @@ def say(line: str) -> None:
     """Say one line on the way to the answer, unless the command is to be quiet."""
     if loudness.get() != "quiet":
         typer.echo(line, err=True)
+
+
+def put_lines(lines: Iterable[str], *, hang: int) -> None:
+    """Print lines; a terminal has them folded between words.
+
+    What follows of an indented line stands behind `hang` spaces.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines:
+        folded = [line]
+        if width is not None and len(line) > width:
+            indent = " " * (min(hang, width // 3) if line[:1] == " " else 2)
+            folded = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+        typer.echo("\n".join(folded))
 
 
 def print_json(document: Any) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 from types import ModuleType
 
+import pytest
 from rich.console import Console
 
 from likewise.producer.bench.models import Rank
+from likewise.producer.cli.options import put_lines
 from likewise.producer.doctor import Finding
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.document import Document, print_parts
@@ -83,3 +86,20 @@ def test_what_the_doctor_finds_is_below_its_name() -> None:
     assert lines[0] == "wrong  tensorflow"
     assert "".join(lines[1:-1]) == path
     assert lines[-1] == "→ likewise up"
+
+
+def test_lines_of_a_command_are_folded_between_words_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "  data        csv: 84 training samples, 18 validation, 18 test; regression"
+    monkeypatch.setenv("COLUMNS", "40")
+
+    put_lines([line], hang=14)
+    assert capsys.readouterr().out == f"{line}\n"
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    put_lines([line], hang=14)
+    folded = capsys.readouterr().out.splitlines()
+    assert max(map(len, folded)) <= 40
+    assert [one[:2] for one in folded] == ["  "] * len(folded)
+    assert " ".join(" ".join(folded).split()) == " ".join(line.split())
