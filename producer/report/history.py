@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
 
 SCHEMA_VERSION = 1
+_MOST_NAMED = 6
+"""A sentence names so many changed settings; more are left to the table."""
 _BARS = 24
 
 
@@ -109,6 +111,8 @@ class HistoryDocument(Document):
             for one in self.history.changed
             if one.values.get(ids[0]) != one.values.get(ids[1])
         )
+        if len(changed) > _MOST_NAMED:
+            return f", with {len(changed)} settings changed, which stand below"
         return f", with {display.both(list(changed))}" if changed else ""
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.report.history import ChangedSetting, History, HistoryDocument, Past
 from likewise.shared.ledger.records import AnswerRecord, ExperimentRecord, Subject
@@ -23,9 +25,10 @@ def checked(letter: str, verdict: str) -> Past:
     return Past(record=record, verdict=verdict, numbers={})
 
 
-def said(*several: Past) -> list[str]:
+def said(*several: Past, paths: Sequence[str] = ("loss.reduction",)) -> list[str]:
     ids = [one.record.experiment_id for one in several]
-    changed = [ChangedSetting(side="torch", path="loss.reduction", values={ids[0]: "mean", ids[-1]: "sum"})]
+    values = {ids[0]: "mean", ids[-1]: "sum"}
+    changed = [ChangedSetting(side="torch", path=path, values=values) for path in paths]
     return [
         *HistoryDocument(
             history=History(name="article", past=several, changed=changed, left_out=[])
@@ -37,6 +40,14 @@ def test_a_verdict_that_changed_is_told_with_the_setting() -> None:
     assert said(past("a", "agree"), past("b", "differ")) == [
         f"The verdict was agree in aaaaaaaa and is differ in bbbbbbbb, {CHANGED}."
     ]
+
+
+def test_many_settings_that_changed_are_counted() -> None:
+    (few,) = said(past("a", "agree"), past("b", "differ"), paths="abcdef")
+    named = [f"{letter} sum instead of mean" for letter in "abcdef"]
+    assert few.endswith(f"with {', '.join(named[:-1])} and {named[-1]}.")
+    (many,) = said(past("a", "agree"), past("b", "differ"), paths="abcdefg")
+    assert many.endswith("is differ in bbbbbbbb, with 7 settings changed, which stand below.")
 
 
 def test_a_check_of_a_port_is_not_held_against_a_comparison() -> None:
