@@ -218,6 +218,8 @@ class DataDocument(Document):
         for one in self.columns[:_MOST_LINES] if narrow else ():
             gaps = f", {count(one.missing, 'gap')}" if one.missing else ""
             yield bullet(f"{one.column}: {one.kind}, {one.holds}{gaps}; becomes {one.becomes}", console)
+        if narrow and self.columns:
+            yield ""
         for table in [*list(self.tables())[narrow:3], *self._first_rows(2 if narrow else _ROWS)]:
             if table.rows:
                 yield Text(printable(table.title), style="bold")

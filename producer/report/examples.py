@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from likewise.producer.job.examples import Example
@@ -55,7 +56,10 @@ class ExamplesDocument(Document):
             yield Text("public reports" if report else "examples", style="bold")
             for one in group:
                 beside = not console.is_terminal or width + len(one.title) + 2 <= console.width
-                name = f"  {one.name:<{width}}" if beside else f"  {one.name}\n    "
-                yield Text.assemble((name, "cyan"), one.title, overflow="fold")
+                if beside:
+                    yield Text.assemble((f"  {one.name:<{width}}", "cyan"), one.title)
+                else:
+                    yield Text(f"  {one.name}", style="cyan")
+                    yield Padding(Text(one.title, overflow="fold"), (0, 0, 0, 4))
             yield ""
         yield Text("likewise compare NAME trains one; likewise init --from NAME copies it", style="dim")
