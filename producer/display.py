@@ -211,7 +211,7 @@ def size(value: int | None) -> str:
 
 
 _MOST_COMPLETE = 3
-"""So many outputs of a row are written with every digit."""
+"""A row of at most so many outputs is written with every digit."""
 
 
 def predicted(values: Any) -> str:

@@ -30,7 +30,7 @@ DOTTED: Dash = (2, 5)
 _SYMBOLS: tuple[Symbol, ...] = ("circle", "ring", "cross", "diamond", "square")
 FINE, THIN, WIDE = 1.0, 2.5, 5.0
 SHADES: Mapping[str, int] = {"agree": 2, "differ": 1, "inconclusive": 0}
-"""By verdict, the place of the side whose colour is nearest to its own: green, orange and blue."""
+"""A verdict is drawn as the side whose colour is nearest to its own: green, orange and blue."""
 Values = list[float | None]
 
 
