@@ -164,12 +164,26 @@ def forced_pass(
             _since(calls, there[pair.other.path], others),
         )
         fed = one.entered is None or two.entered is None or one.entered.size == two.entered.size
-        steps.append(PairStep(pair, segment, _leaving_apart(one.left, two.left), before, two.entered, fed))
+        left = _kept_by_both(pair, one.left, two.left)
+        steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
     after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
     mine, theirs = outputs_of(reference), outputs_of(calls)
     forms, outputs = forms_of(mine, theirs)
     shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
     return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
+
+
+def _kept_by_both(pair: Pair, one: NDArray[Any], two: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return of two outputs of other shapes what both modules keep, where one leaves cuts to a later call."""
+    cuts = [np.array(seen.settings.get("crop", ())) for seen in (pair.reference, pair.other)]
+    if one.shape == two.shape or not all(cut.size for cut in cuts):
+        return one, two
+    common = np.maximum(cuts[0], cuts[1])
+    kept = []
+    for left, cut in zip((one, two), cuts, strict=True):
+        sizes = zip(common - cut, left.shape[1:], strict=False)
+        kept.append(left[(slice(None), *(slice(before, size - after) for (before, after), size in sizes))])
+    return kept[0], kept[1]
 
 
 def _leaving_apart(one: NDArray[Any], two: NDArray[Any]) -> float:
@@ -196,17 +210,18 @@ def first_parting(
     segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
 ) -> tuple[RecordedCall | None, RecordedCall | None]:
     """Return the first call of the reference whose tensor no call of the other side has, and its
-    counterpart; where there is none, the first that has the same numbers in another order.
+    counterpart; where none but moved numbers is left, the first that has the same in another order.
     """
     here, there = _partings(segment, tolerance)
     first = next(iter(here), None)
-    if first is None and not there:
+    if first is None:  # what only moves numbers is not what changes them
+        changing = next((two for two in there if two.kind not in _REARRANGING), None)
+        if changing is not None:
+            return None, changing
         return next(
             ((one, two) for one in segment[0] for two in segment[1] if reordered(one, two, tolerance)),
-            (None, None),
+            (None, next(iter(there), None)),
         )
-    if first is None:  # what only moves numbers is not what changes them
-        return None, next((two for two in there if two.kind not in _REARRANGING), there[0])
     same = [two for two in there if two.left.size == first.left.size]
     twin = min(same, key=lambda two: _numbers_apart(first, two), default=None)
     return first, twin or next(iter(there), None)
@@ -274,6 +289,11 @@ def _partings(
         else:
             there.remove(found)
     return alone, there
+
+
+def gives_the_same(one: RecordedCall, calls: Sequence[RecordedCall], tolerance: float) -> bool:
+    """Return whether some call gives the numbers of another one, in whatever order."""
+    return any(_alike(one, two, tolerance) for two in calls)
 
 
 def _alike(one: RecordedCall, two: RecordedCall, tolerance: float) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from likewise.producer.display import both
 from likewise.producer.port.batch import forward_in_some_layout, moved_as, with_targets_laid
 from likewise.producer.port.draws import PairedDraws, pair_draws
-from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
+from likewise.producer.port.evidence import PairStep, forced_pass, forces, gives_the_same, outputs_of
 from likewise.producer.port.file import LOCK
 from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import (
@@ -304,8 +304,24 @@ class Pairing:
         """
         found = differences(step.pair.reference.settings, step.pair.other.settings)
         if step.local <= self.tolerance:
-            return [one for one in found if not shows_in_numbers_alone(one)]
+            return [
+                one
+                for one in found
+                if not shows_in_numbers_alone(one) or (one.name == "crop" and not self._is_cut_behind(step))
+            ]
         return [one for one in found if one.name != "padding"] + self._paddings(step)
+
+    def _is_cut_behind(self, step: PairStep) -> bool:
+        """Return whether a call behind one module gives what the other module gives by itself."""
+        place = next(number for number, one in enumerate(self.forced.steps) if one is step)
+        later = self.forced.steps[place + 1 : place + 2]
+        behind = later[0].before if later else self.forced.after
+        mine = self.call(step.pair)
+        theirs = next((call for call in self.forced.calls if call.path == step.pair.other.path), None)
+        return any(
+            one is not None and gives_the_same(one, calls, self.tolerance)
+            for one, calls in ((mine, behind[1]), (theirs, behind[0]))
+        )
 
     def _paddings(self, step: PairStep) -> list[Difference]:
         """Return the zeros around a pair's input as numbers, with those that a layer before has put there."""

@@ -45,6 +45,9 @@ def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFindin
         effect = "what leaves has another shape"
     elif step.local > pairing.tolerance:
         effect = f"it changes what leaves by {gap(step.local)}"
+    if one.name == "crop":
+        effect = "nothing behind it cuts the rest" if step.local <= pairing.tolerance else effect
+        effect += " (what is cut before and after each axis of all that it makes)"
     if one.name == "use_bias":
         having = pair.reference if one.reference else pair.other
         effect += f"; {having.path}.bias has no counterpart{_before_norm(pairing, pair)}"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from likewise.producer.display import setting as shown
+from likewise.producer.port.crops import crop_edit
 from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.mapping import Seen
 
 TRAINING_ONLY = ("momentum",)
 """Settings of modules that only training shows."""
-UNCOMPARED = ("affine", "filters", "units", "layers", "bidirectional", "input_dim", "output_dim", "crop")
+UNCOMPARED = ("affine", "filters", "units", "layers", "bidirectional", "input_dim", "output_dim")
 """Settings that the weights' shapes say already."""
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """Settings that a host can change on a live module, so that their effect is seen."""
@@ -31,7 +32,7 @@ _RATES_TO = 1e-6
 _NOTHING = (None, 0, 0.0, False, "none")
 _PADDINGS_BY_SHAPE = ("same", "causal")
 """Paddings whose zeros follow from the shape of the input and the kernel's."""
-_ONLY_IN_NUMBERS = ("padding", "output_padding")
+_ONLY_IN_NUMBERS = ("padding", "crop")
 """Settings that are told only where other numbers come out: they can be written in many ways."""
 
 
@@ -150,6 +151,8 @@ def edit(framework: str, module: Seen, name: str, value: Any) -> str:
     """Return what to write in a module's call so that a setting has this value."""
     if name == "padding":
         return _padding_edit(framework, module, value)
+    if name == "crop":
+        return crop_edit(framework, module.type, module.settings, value)
     spelled = frameworks()[framework]
     turned = round(1 - value, 12) if name in spelled["complements"] else value
     made = spelled["attention"] if name == "num_heads" else module.type

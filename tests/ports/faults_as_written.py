@@ -5,7 +5,15 @@ from __future__ import annotations
 from .faults import Fault
 
 FAULTS = [
-    Fault("segments", "[skip, up(x)]", "[up(x), skip]", "forward", "concatenate", line="torch.cat"),
+    Fault(
+        "segments",
+        "[skip, up(x)[..., :-1, :-1]]",
+        "[up(x)[..., :-1, :-1], skip]",
+        "forward",
+        "concatenate",
+        line="torch.cat",
+    ),
+    Fault("segments", "[..., :-1, :-1]", "[..., 1:, 1:]", "settings", "conv2d_transpose", "crop"),
     Fault("segments", "F.max_pool2d(skips[-1], 2)", "F.avg_pool2d(skips[-1], 2)", "forward", "max_pooling2d"),
     Fault("segments", "(outputs, targets)\n\n", "(outputs, targets, reduction='sum')\n\n", "loss", "loss"),
     Fault("encoder", "(model.parameters(), 1.0)", "(model.parameters(), 0.1)", "gradients", "classifier"),

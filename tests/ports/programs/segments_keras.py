@@ -16,7 +16,7 @@ def model(base=3, depth=2):
         x = layers.MaxPooling2D(2)(x)
     x = block(x, base * 2**depth)
     for level in reversed(range(depth)):
-        x = layers.Conv2DTranspose(base * 2**level, 2, strides=2)(x)
+        x = layers.Conv2DTranspose(base * 2**level, 3, strides=2, padding="same")(x)
         x = block(layers.Concatenate()([skips[level], x]), base * 2**level)
     return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
 

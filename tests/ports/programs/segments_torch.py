@@ -20,7 +20,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(Block(sizes[i], sizes[i + 1]) for i in range(depth))
         self.bottom = Block(sizes[-2], sizes[-1])
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(sizes[-2:0:-1], sizes[:1:-1])
+            nn.ConvTranspose2d(b, a, 3, stride=2) for a, b in zip(sizes[-2:0:-1], sizes[:1:-1])
         )
         self.merge = nn.ModuleList(Block(2 * a, a) for a in sizes[-2:0:-1])
         self.head = nn.Conv2d(base, 1, 1)
@@ -32,7 +32,7 @@ class UNet(nn.Module):
             x = F.max_pool2d(skips[-1], 2)
         x = self.bottom(x)
         for up, merge, skip in zip(self.up, self.merge, reversed(skips)):
-            x = merge(torch.cat([skip, up(x)], dim=1))
+            x = merge(torch.cat([skip, up(x)[..., :-1, :-1]], dim=1))
         return torch.sigmoid(self.head(x))
 
 

@@ -17,7 +17,7 @@ from likewise.producer.port.settings import differences, edit, optimizer_differe
         ({"momentum": 0.9}, {"momentum": 1 - 0.1}, []),
         ({"strides": [2, 2]}, {"strides": 2}, []),
         ({"padding": "same"}, {"padding": [[1, 1], [1, 1]]}, []),  # left to the numbers that come out
-        ({"output_padding": None}, {"output_padding": [0, 0]}, []),
+        ({"crop": [[0, 1]]}, {"crop": [[1, 0]]}, ["crop"]),
         ({"use_bias": True}, {"use_bias": False}, ["use_bias"]),
         ({"units": 3}, {"units": 4}, []),  # the weights' shapes say it
     ],

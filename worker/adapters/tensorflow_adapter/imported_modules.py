@@ -150,14 +150,37 @@ def _transposed(layer: Any) -> Known:
             "filters": layer.filters,
             "kernel_size": list(layer.kernel_size),
             "strides": list(layer.strides),
-            "padding": layer.padding,
-            "output_padding": as_json(layer.output_padding),
+            "dilation_rate": list(layer.dilation_rate),
+            "crop": _crops(layer),
             "use_bias": layer.use_bias,
         },
         weights=held(layer, kernel="kernel", bias="bias"),
         channels_first=layer.data_format == "channels_first",
         activation=_activation(layer),
     )
+
+
+def _crops(layer: Any) -> list[list[int]]:
+    """Return what a transposed convolution cuts before and after each axis of all it makes, as measured.
+
+    `same` cuts half before and an odd one after, so that a step of the input makes a stride of the output,
+    or what half a window on either side and `output_padding` leave. A cut of less than nothing adds zeros.
+    """
+    rank = len(layer.kernel_size)
+    added = layer.output_padding
+    added = [None] * rank if added is None else [added] * rank if isinstance(added, int) else list(added)
+    found = []
+    for size, step, dilation, more in zip(
+        layer.kernel_size, layer.strides, layer.dilation_rate, added, strict=True
+    ):
+        window = (size - 1) * dilation + 1
+        if layer.padding == "valid":
+            found.append([0, -max(step - window, 0) if more is None else -more])
+            continue
+        total = window - step if more is None else 2 * (window // 2) - more
+        before = max(total, 0) // 2
+        found.append([before, total - before])
+    return found
 
 
 def _batch_norm(layer: Any) -> Known:

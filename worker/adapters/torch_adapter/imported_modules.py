@@ -140,8 +140,10 @@ def _transposed(module: Any) -> Known:
             "filters": module.out_channels,
             "kernel_size": list(module.kernel_size),
             "strides": list(module.stride),
-            "crop": list(module.padding),
-            "output_padding": list(module.output_padding),
+            "dilation_rate": list(module.dilation),
+            "crop": [
+                [cut, cut - more] for cut, more in zip(module.padding, module.output_padding, strict=True)
+            ],
             "use_bias": module.bias is not None,
         },
         held=given(
