@@ -23,6 +23,7 @@ MOST_LOADED = 32
 _AXES_OF_PICTURES = 4
 """An array with as many axes, of whatever numbers, may have its channels first, as bytes of pictures do."""
 _AXES_OF_SEQUENCES = 3
+_AXES_OF_VIDEOS = 5
 _FEW_CHANNELS = 4
 _MOST_REFUSED = 2
 """No more layouts than this are told where a program runs in none."""
@@ -91,11 +92,21 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch
     )
 
 
-_MOVES: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    "channels first": lambda array: np.moveaxis(array, -1, 1),
-    "channels last": lambda array: np.moveaxis(array, 1, -1),
-    "time first": lambda array: np.swapaxes(array, 0, 1),
+_MOVES: Mapping[str, tuple[int, int]] = {
+    "channels first": (-1, 1),
+    "channels last": (1, -1),
+    "channels after time": (-1, 2),
+    "channels after height and width": (2, -1),
+    "time first": (1, 0),
 }
+"""From where to where an axis is moved."""
+_OF_VIDEOS = ("channels after time", "channels after height and width")
+
+
+def _move(array: NDArray[Any], word: str) -> NDArray[Any]:
+    """Return an array with an axis moved; one with fewer axes is as it was."""
+    start, end = _MOVES[word]
+    return np.moveaxis(array, start, end) if max(start, end) < array.ndim else array
 
 
 def layouts(inputs: Arrays, *, channels: str) -> Iterator[tuple[str | None, Arrays]]:
@@ -105,17 +116,20 @@ def layouts(inputs: Arrays, *, channels: str) -> Iterator[tuple[str | None, Arra
     batch of pictures that has them elsewhere, by its sizes, is moved first of all, since a model may be built
     by whatever it is fed first.
     """
+    found: list[tuple[str | None, Arrays]] = [(None, inputs)]
     spatial = {
         name: array
         for name, array in inputs.items()
         if array.ndim >= _AXES_OF_PICTURES or (array.ndim == _AXES_OF_SEQUENCES and array.dtype.kind == "f")
     }
-    found: list[tuple[str | None, Arrays]] = [(None, inputs)]
-    if spatial:
-        found += [
-            (word, {**inputs, **{name: move(one) for name, one in spatial.items()}})
-            for word, move in _MOVES.items()
-        ]
+    for word in _MOVES:
+        moved = {
+            name: _move(one, word)
+            for name, one in spatial.items()
+            if word not in _OF_VIDEOS or one.ndim >= _AXES_OF_VIDEOS
+        }
+        if moved:
+            found.append((word, {**inputs, **moved}))
     if any(_has_channels(one, elsewhere=channels) for one in spatial.values()):
         found.sort(key=lambda layout: layout[0] != f"channels {channels}")
     yield from found
@@ -182,9 +196,9 @@ def with_targets_laid(
     other program's loss of the same: the nearer one counts, and without it the first that the loss takes.
     """
     targets = batch.targets
-    if targets is None or targets.ndim < 2 or word is None:
+    if targets is None or word is None:
         return batch
-    moved = _MOVES[word](targets)
+    moved = _move(targets, word)
     shapes = {one.shape for one in outputs.values()}
     if moved.shape not in shapes | {shape[:-1] for shape in shapes if word == "time first"}:
         return batch
@@ -199,9 +213,12 @@ def with_targets_laid(
     return batch if nearest is targets else replace(batch, targets=nearest)
 
 
-def moved_as(word: str | None, outputs: Arrays) -> Arrays:
-    """Return outputs with their axes moved as a batch's were."""
-    return {name: _MOVES[word](one) if word and one.ndim > 1 else one for name, one in outputs.items()}
+def outputs_as(word: str | None, outputs: Arrays, theirs: Arrays) -> Arrays:
+    """Return outputs under the names of another program's, with their axes moved where they else fit none."""
+    return {
+        name: one if word is None or one.shape == two.shape else _move(one, word)
+        for (name, two), one in zip(theirs.items(), outputs.values(), strict=False)
+    }
 
 
 def _is_the_same(entered: NDArray[Any], first_input: NDArray[Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both
-from likewise.producer.port.batch import forward_in_some_layout, moved_as, with_targets_laid
+from likewise.producer.port.batch import forward_in_some_layout, outputs_as, with_targets_laid
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces, gives_the_same, outputs_of
 from likewise.producer.port.file import LOCK
@@ -100,7 +100,7 @@ class Pairing:
         self._note_axes(reference, word, batch, self.batch)
         entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
         word, theirs, calls = forward_in_some_layout(other, self.batch, entered)
-        moved = dict(zip(outputs_of(calls), moved_as(word, outputs).values(), strict=False))
+        moved = outputs_as(word, outputs, outputs_of(calls))
         self.others_batch = with_targets_laid(
             other,
             theirs,
