@@ -99,8 +99,9 @@ FAULTS = [
         "decoder",
         "nn.ConvTranspose2d(width, 2, 4, stride=2, padding=1)",
         "nn.ConvTranspose2d(width, 2, 4, stride=2, padding=0)",
-        "forward",
+        "settings",
         "up_two",
+        "crop",
     ),
     Fault(
         "decoder",
