@@ -39,7 +39,7 @@ def timed(
     file.write_text(text)
     host.open(file, None, "as_written")
     host.name_inputs(["x"])
-    host.ready(BATCH, {"x": X}, TimedPlan(loader=loader, size=size, order=None))
+    host.ready(BATCH, TimedPlan(loader=loader, size=size, order=None))
     return host.time(0, infers=True), host.time(5, infers=True)
 
 
@@ -94,7 +94,7 @@ def test_a_compiled_model_is_trained_by_what_it_is_compiled_with(
     text = program("keras").partition("def loss")[0].replace("return keras", "made = keras")
     text += "    made.compile('sgd', 'sparse_categorical_crossentropy')\n    return made\n"
     timed(fresh["keras"], text, tmp_path)
-    told = fresh["keras"].ready(BATCH, {"x": X}, TimedPlan(loader=False, size=None, order=None))
+    told = fresh["keras"].ready(BATCH, TimedPlan(loader=False, size=None, order=None))
     assert told["environment"]["execution"] == "train_on_batch, as it is compiled"
 
 
@@ -104,7 +104,7 @@ def test_a_program_is_timed_in_its_own_precision(fresh: dict[str, Hosted], tmp_p
         "        assert x.dtype == torch.float32, x.dtype\n        return self.head(self.body(x))",
     )
     timed(fresh["torch"], text, tmp_path)
-    told = fresh["torch"].ready(BATCH, {"x": X}, TimedPlan(loader=False, size=None, order=None))
+    told = fresh["torch"].ready(BATCH, TimedPlan(loader=False, size=None, order=None))
     assert told["environment"]["precision"] == "float32"
 
 
