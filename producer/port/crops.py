@@ -9,33 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from likewise.producer.port.frameworks import frameworks
+
 Cuts = Sequence[tuple[int, int]]
 
 
 def crop_edit(framework: str, made: str, settings: Mapping[str, Any], cuts: Sequence[Sequence[int]]) -> str:
     """Return what to write so that a module of these settings cuts so; `made` is the name of its class."""
     pairs = [(before, after) for before, after in cuts]
-    own = _OWN[framework](settings, pairs)
+    spelled = frameworks()[framework]
+    own = _OWN[spelled["cut"]](settings, pairs)
     if own is not None:
         return f"write {made}(…, {own})"
-    added = _plain([max(-after, 0) for _, after in pairs])
-    words = f"{_UNCUT[framework]}, output_padding={added}"
-    return f"write {made}(…, {words}) and {_behind(framework, pairs)}"
-
-
-_UNCUT = {"tensorflow": "padding='valid'", "torch": "padding=0"}
-
-
-def _behind(framework: str, pairs: Cuts) -> str:
     kept = tuple((before, max(after, 0)) for before, after in pairs)
-    if framework == "tensorflow":
-        return f"put Cropping{len(kept)}D({_plain(kept)}) behind it"
-    slices = ", ".join(f"{before or ''}:{-after if after else ''}" for before, after in kept)
-    return f"cut what leaves to x[:, :, {slices}]"
+    behind = spelled["cut_behind"].format(
+        rank=len(kept),
+        pairs=_plain(kept),
+        slices=", ".join(f"{before or ''}:{-after if after else ''}" for before, after in kept),
+    )
+    added = _plain([max(-after, 0) for _, after in pairs])
+    return f"write {made}(…, {spelled['uncut']}, output_padding={added}) and {behind}"
 
 
-def _of_keras(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
-    """Return Keras's padding that cuts so, as measured in 3.15: `same` cuts half before, an odd one after."""
+def _by_half(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
+    """Return the padding that cuts so where `same` cuts half before and an odd one after (Keras 3.15)."""
     strides = settings["strides"]
     windows = [(size - 1) * dilation + 1 for size, dilation in zip(*_sizes(settings), strict=True)]
     if all(cut == _halved(window - step) for cut, window, step in zip(cuts, windows, strides, strict=True)):
@@ -54,8 +51,8 @@ def _of_keras(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
     return None
 
 
-def _of_torch(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
-    """Return PyTorch's padding that cuts so: as much before as after, less what it adds after."""
+def _evenly(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
+    """Return the padding that cuts so where it cuts as much before as after, less what is added after."""
     _, dilations = _sizes(settings)
     added = [before - after for before, after in cuts]
     most = [max(step, dilation) for step, dilation in zip(settings["strides"], dilations, strict=True)]
@@ -65,8 +62,8 @@ def _of_torch(settings: Mapping[str, Any], cuts: Cuts) -> str | None:
 
 
 _OWN: Mapping[str, Callable[[Mapping[str, Any], Cuts], str | None]] = {
-    "tensorflow": _of_keras,
-    "torch": _of_torch,
+    "by_half": _by_half,
+    "evenly": _evenly,
 }
 
 
