@@ -83,6 +83,15 @@ class Background:
     perturbed: Sequence[RunResult] = ()
     """The results of the float64 twin from a start that is moved in its last place."""
 
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Background:
+        """Return what the sides' runs say of their data and their draws."""
+        return cls(
+            data_shapes={run.side: run.dataset.train.x.shape for run in runs},
+            datasets={run.side: run.dataset for run in runs},
+            draws={run.side: run.draws for run in runs if run.draws is not None},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:

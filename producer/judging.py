@@ -86,10 +86,8 @@ def _basis(
     if TWIN in finished:
         own = finished[TWIN]
         twin = judged(own, [run for run, _ in own.runs], {}, arrays)
-    background = Background(
-        data_shapes={run.side: run.dataset.train.x.shape for run in runs},
-        datasets={run.side: run.dataset for run in runs},
-        draws={run.side: run.draws for run in runs if run.draws is not None},
+    background = replace(
+        Background.of(runs),
         twin=twin.comparison if twin else None,
         again=finished[RERUN].results if RERUN in finished else (),
         perturbed=finished[PERTURBED].results if PERTURBED in finished else (),

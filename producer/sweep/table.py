@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, SkipValidation, field_serializer
 
-from likewise.producer.compare import compare
+from likewise.producer.compare import Background, compare
 from likewise.producer.sweep.points import (
     Settings,
     experiment_at,
@@ -154,6 +154,7 @@ def sweep_of(
             dict(job for place in places for job in _jobs(runs_at[place], place[1])),
             found,
             arrays,
+            background=Background.of([runs_at[place][0] for place in places if runs_at[place]]),
         )
         point = _point(settings, comparison, found, measure=measure, arrays=arrays)
         points.append(_with_runs(point, comparison) if full else point)

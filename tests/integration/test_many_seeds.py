@@ -114,6 +114,21 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     assert table(desk, few, "torch", range(12)).succeeded.all()
 
 
+def test_a_port_in_other_words_agrees_at_every_point(likewise):
+    layers = "[{type: reshape, target_shape: [4, 1]}, POOL, {type: dense, units: 1}]"
+    ours = "model.layers=" + layers.replace("POOL", "{type: global_average_pooling}")
+    theirs = layers.replace("POOL", "{type: average_pooling1d, pool_size: 4}, {type: flatten}")
+    words = f"overrides={{torch: {{model.layers: {theirs}}}}}"
+    data = "data={type: synthetic, kind: regression, samples: 16, features: 4}"
+    answer = likewise(
+        "sweep", "matched", "--set", data, "--set", ours, "--set", words, "--set", "training.epochs=3",
+        "--set", "predict=null",
+        "--grid", "optimizer.learning_rate=0.01,0.05", "--json",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert {point["verdict"] for point in json.loads(answer.stdout)["points"]} == {"agree"}
+
+
 def test_a_sweep_is_one_table_of_both_frameworks(likewise, tmp_path):
     answer = likewise(
         "sweep", "matched", "--grid", "optimizer.learning_rate=0.01,0.05", "--grid", "training.epochs=20,40",
