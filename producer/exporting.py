@@ -25,8 +25,9 @@ from likewise.producer.advice.trained import SCALING, TARGET_SCALING, trained_pr
 from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
 from likewise.producer.display import gap
 from likewise.producer.port.channels import Pipe
+from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.flow import interpreter_of
-from likewise.producer.port.hosted import Hosted, relative_difference
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.runs.results import untrained
 from likewise.shared.errors import RunFailedError, UsageError
 from likewise.shared.job.weights import NpzWeights

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.exchanged import Arrays, Batch, LoadedSamples, RecordedPass
 from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.fused import patches_of
-from likewise.producer.port.hosted import Arrays, Batch, Hosted, LoadedSamples, RecordedPass
+from likewise.producer.port.hosted import Hosted
 from likewise.shared.errors import DataError, RunFailedError
 
 TARGETS = ("y", "targets", "labels")

@@ -8,7 +8,7 @@ import numpy as np
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.evidence import OUTPUTS, PairStep, first_parting, reordered, written_over
-from likewise.producer.port.hosted import Arrays, RecordedCall
+from likewise.producer.port.exchanged import Arrays, RecordedCall
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.settings import (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import DrawSite, relative_difference
+from likewise.producer.port.exchanged import DrawSite, relative_difference
 
 MASKS = ("dropout", "uniform")
 """The families of draws of which masks are made."""

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.port.exchanged import Arrays, RecordedCall, relative_difference
 from likewise.producer.port.forms import OutputForms, forms_of
-from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Pair, WeightMapping
 
 OUTPUTS = "outputs"

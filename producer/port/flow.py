@@ -13,8 +13,9 @@ from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
 from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
 from likewise.producer.port.channels import Pipe, WorkerHosts
+from likewise.producer.port.exchanged import Batch
 from likewise.producer.port.file import Port, Program
-from likewise.producer.port.hosted import Batch, Hosted
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck, RungName
 from likewise.producer.port.pairing import Pairing, PortStart

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import Arrays, relative_difference
+from likewise.producer.port.exchanged import Arrays, relative_difference
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import relative_difference
+from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.mapping import Pair, Seen, WeightMapping
 
 PARTS = ("query", "key", "value")

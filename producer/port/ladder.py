@@ -10,7 +10,7 @@ from likewise.producer.display import both, count, gap
 from likewise.producer.port import causes
 from likewise.producer.port.causes import finite
 from likewise.producer.port.evidence import forces, outputs_of
-from likewise.producer.port.hosted import Arrays, relative_difference
+from likewise.producer.port.exchanged import Arrays, relative_difference
 from likewise.producer.port.mapping import LEAST_ALIKE
 from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
 from likewise.producer.port.pairing import Pairing

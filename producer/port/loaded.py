@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import gap
-from likewise.producer.port.hosted import relative_difference
+from likewise.producer.port.exchanged import relative_difference
 
 Array = NDArray[Any]
 _LEAST_SIZE = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from likewise.producer.port.hosted import relative_difference
+from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.loaded import (
     SAME,
     Array,

@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from likewise.producer.display import both
-from likewise.producer.port.hosted import Arrays, LoadedSamples, relative_difference
+from likewise.producer.port.exchanged import Arrays, LoadedSamples, relative_difference
 from likewise.producer.port.loaded import (
     SAME,
     Array,

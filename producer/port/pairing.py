@@ -15,17 +15,17 @@ from likewise.producer.display import both
 from likewise.producer.port.batch import forward_in_some_layout, outputs_as, with_targets_laid
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces, gives_the_same, outputs_of
-from likewise.producer.port.file import LOCK
-from likewise.producer.port.fused import fused_projections
-from likewise.producer.port.hosted import (
+from likewise.producer.port.exchanged import (
     Arrays,
     Batch,
     DrawSite,
-    Hosted,
     RecordedCall,
     RecordedPass,
     relative_difference,
 )
+from likewise.producer.port.file import LOCK
+from likewise.producer.port.fused import fused_projections
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Pair, Seen, align
 from likewise.producer.port.settings import (
     CHANGEABLE,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.display import both
 from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
-from likewise.producer.port.hosted import RecordedCall, relative_difference
+from likewise.producer.port.exchanged import RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, WeightMapping, other_assignments, row_orders
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.wiring import by_neighbours

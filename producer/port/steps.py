@@ -10,7 +10,7 @@ import numpy as np
 
 from likewise.producer.display import both, count, gap
 from likewise.producer.port.causes import finite
-from likewise.producer.port.hosted import Arrays, FreeTraining, relative_difference
+from likewise.producer.port.exchanged import Arrays, FreeTraining, relative_difference
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.updates import Updates, losses_apart, names_of_losses, under_names

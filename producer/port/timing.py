@@ -18,9 +18,10 @@ from likewise.producer.bench.models import Bench, Phase, TimedRun
 from likewise.producer.bench.protocol import LEAST_ROUNDS, Enough, Samples, alternate
 from likewise.producer.console import progress_console
 from likewise.producer.display import both, count
+from likewise.producer.port.exchanged import Batch, TimedPlan
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened, opened_as_written
-from likewise.producer.port.hosted import Batch, Hosted, TimedPlan
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck
 from likewise.producer.port.trainings import row_order

@@ -15,8 +15,9 @@ from likewise.producer.display import both, gap
 from likewise.producer.port.causes import finite, of_segment
 from likewise.producer.port.draws import PairedDraws
 from likewise.producer.port.evidence import ForcedPass, PairStep, forced_pass
+from likewise.producer.port.exchanged import DrawSite, RecordedCall, relative_difference
 from likewise.producer.port.frameworks import frameworks
-from likewise.producer.port.hosted import DrawSite, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.setting_causes import together

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from likewise.producer.display import both, count, gap, number
 from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.evidence import outputs_of
+from likewise.producer.port.exchanged import Arrays, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.file import Port, PortPlan
 from likewise.producer.port.flow import OpenPort, opened
-from likewise.producer.port.hosted import Arrays, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortTraining, SeedGap, SideTraining
 from likewise.producer.port.pairing import Pairing

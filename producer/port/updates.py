@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.causes import finite
-from likewise.producer.port.hosted import Arrays, relative_difference
+from likewise.producer.port.exchanged import Arrays, relative_difference
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
 

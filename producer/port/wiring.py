@@ -15,7 +15,8 @@ from math import comb
 import numpy as np
 
 from likewise.producer.port.evidence import first_calls
-from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall
+from likewise.producer.port.exchanged import Arrays, RecordedCall
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Seen, WeightMapping
 from likewise.producer.port.pairing import Pairing
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from likewise.producer.port.hosted import Batch
+from likewise.producer.port.exchanged import Batch
 
 
 class Draws:

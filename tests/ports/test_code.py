@@ -16,7 +16,8 @@ from likewise.producer.advice.whole import WholeProgram, whole_program
 from likewise.producer.data.prepare import PreparedRun
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
-from likewise.producer.port.hosted import Batch, Hosted
+from likewise.producer.port.exchanged import Batch
+from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.pairing import Pairing
 from likewise.shared.draws import draw_weights

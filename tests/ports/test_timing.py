@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from likewise.producer.port.channels import Pipe
-from likewise.producer.port.hosted import Batch, Hosted, TimedPlan
+from likewise.producer.port.exchanged import Batch, TimedPlan
+from likewise.producer.port.hosted import Hosted
 
 from .conftest import CODE, PROGRAMS, interpreter
 from .test_port_command import likewise

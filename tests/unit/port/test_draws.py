@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.port.draws import pair_draws
-from likewise.producer.port.hosted import DrawSite
+from likewise.producer.port.exchanged import DrawSite
 from likewise.worker.port.randomness import Arrangement, Randomness
 
 DRAWN = np.random.default_rng(0).normal(size=(2, 3, 3, 3))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import Arrays, LoadedSamples
+from likewise.producer.port.exchanged import Arrays, LoadedSamples
 from likewise.producer.port.loaders import LoaderComparison, compare_loaders
 
 DRAWS = np.random.default_rng(0)
