@@ -2,7 +2,6 @@
 
 A job is the name of a file or of an example, a dict as a job file has it, or an `Experiment`. What a command
 takes as options the functions take by name, and an error is a `LikewiseError` with the command's sentence.
-Longer than 400 lines: all that Python is offered is read in one place.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from likewise.producer.results import (
     BenchResult,
     ComparisonResult,
     ExplanationResult,
-    PortBenchResult,
-    PortExplanationResult,
     PortResult,
     PortTrainingResult,
     Result,
@@ -107,7 +104,9 @@ def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult | P
     from likewise.producer import experiments
 
     if names_a_port(job):
-        return _compare_port(str(job), options)
+        from likewise.producer.porting import trained
+
+        return trained(str(job), options)
     asked = _Asked.of("comparison", options, CompareOptions)
     against = options.get("against")
     pinned = None if against is None else _pinned(Path(against))
@@ -126,44 +125,6 @@ def compare(job: Job, **options: Unpack[CompareOptions]) -> ComparisonResult | P
 
             since = since_pinned(session, pinned, outcome)
         return ComparisonResult(outcome, session, since)
-
-
-def _compare_port(spec: str, options: Mapping[str, Any]) -> PortTrainingResult:
-    """Train the two programs of a port.yaml. Raises UsageError for what is only said of a declared job."""
-    from likewise.producer import experiments
-    from likewise.producer.kept import Answer, keep_answer
-    from likewise.producer.port.file import read_port
-    from likewise.producer.port.trainings import train_port
-
-    _refuse_of_jobs(options)
-    port, seeds = read_port([spec], None), options.get("seeds")
-    if seeds is not None:
-        port = replace(port, seeds=experiments.seed_list(str(seeds) if isinstance(seeds, int) else seeds))
-    tell = experiments.teller(quiet=options.get("quiet", False))
-    trained = train_port(port, port.seeds, tell=tell)
-    answer = Answer(
-        kind="port-comparison",
-        subject=port.subject(trained.versions),
-        found=trained,
-        verdict=trained.verdict,
-        tags=options.get("tags", ()),
-        note=options.get("note", ""),
-    )
-    return PortTrainingResult(trained, keep_answer(answer))
-
-
-def _refuse_of_jobs(options: Mapping[str, Any]) -> None:
-    """Raise UsageError for an option that changes or queues a declared job: a port has programs."""
-    names = {
-        name: f"--{name.replace('_', '-')}" for name in ("set", "sides", "against", "key", "queue_anyway")
-    }
-    names |= {"variants": "--variant", "host": "--host", "no_twin": "--no-twin"}
-    for name, option in names.items():
-        if options.get(name):
-            raise UsageError(
-                f"{option} is for a declared job; what a port.yaml trains is in its programs, and in its "
-                "training and seeds"
-            )
 
 
 def _pinned(path: Path) -> Golden:
@@ -230,7 +191,9 @@ def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
     from likewise.producer.explaining import Question, enough_seeds, explain_experiment, others_of
 
     if names_a_port(job):
-        return _explain_port(str(job), options)
+        from likewise.producer.porting import explained
+
+        return explained(str(job), options)
     asked = _Asked.of("explanation", options, ExplainOptions)
     side, seeds = options.get("side"), asked.seeds
     record = asked.trained_before(job)
@@ -261,40 +224,6 @@ def explain(job: Job, **options: Unpack[ExplainOptions]) -> ExplanationResult:
         return ExplanationResult(found, session)
 
 
-def _explain_port(spec: str, options: Mapping[str, Any]) -> PortExplanationResult:
-    """Switch the settings of a port.yaml's programs. Raises UsageError for what is said of declared jobs."""
-    from likewise.producer import experiments
-    from likewise.producer.explaining import enough_seeds
-    from likewise.producer.kept import Answer, keep_answer
-    from likewise.producer.port.explaining import PortQuestion, explain_port
-    from likewise.producer.port.file import read_port
-
-    _refuse_of_jobs(options)
-    port, seeds = read_port([spec], None), options.get("seeds")
-    reference, other = (one.label for one in port.programs)
-    if options.get("side") not in {None, other}:
-        raise UsageError(
-            f"--side is {options['side']!r}; it can be {other}, which is explained by {reference}"
-        )
-    question = PortQuestion(
-        seeds=enough_seeds(port.seeds)
-        if seeds is None
-        else experiments.seed_list(str(seeds) if isinstance(seeds, int) else seeds),
-        most_combined=options.get("combinations", 4),
-        budget_s=options.get("budget_s", 300),
-    )
-    found = explain_port(port, question, tell=experiments.teller(quiet=options.get("quiet", False)))
-    answer = Answer(
-        kind="port-explanation",
-        subject=port.subject(found.versions),
-        found=found.explanation,
-        verdict=found.verdict,
-        tags=options.get("tags", ()),
-        note=options.get("note", ""),
-    )
-    return PortExplanationResult(found.explanation, keep_answer(answer))
-
-
 def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
     """Time a job in every side, in turns on an otherwise idle host. Raises LikewiseError.
 
@@ -306,7 +235,9 @@ def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
     from likewise.producer.runs.routing import Need
 
     if names_a_port(job):
-        return _bench_port(str(job), options)
+        from likewise.producer.porting import timed
+
+        return timed(str(job), options)
     asked = replace(_Asked.of("bench", options, BenchOptions), seeds="1")
     timing = benching.Timing(
         ways=tuple(options.get("variants", ())),
@@ -334,28 +265,6 @@ def bench(job: Job, **options: Unpack[BenchOptions]) -> BenchResult:
         with experiments.cancelling(session, record, goes_on_by="bench"):
             found = benching.bench_experiment(session, record, timing, sites, quiet=asked.quiet)
         return BenchResult(found, session)
-
-
-def _bench_port(spec: str, options: Mapping[str, Any]) -> PortBenchResult:
-    """Time the two programs of a port.yaml. Raises UsageError for what is only said of a declared job."""
-    from likewise.producer.experiments import teller
-    from likewise.producer.kept import Answer, keep_answer
-    from likewise.producer.port.file import read_port
-    from likewise.producer.port.timing import HowTimed, bench_port
-
-    _refuse_of_jobs({**options, "no_twin": not options.get("twin", True)})
-    port, quiet = read_port([spec], None), options.get("quiet", False)
-    how = HowTimed(budget_s=options.get("budget_s", 60), precision=options.get("precision", 0.02))
-    found = bench_port(port, how, tell=teller(quiet=quiet), quiet=quiet)
-    answer = Answer(
-        kind="port-bench",
-        subject=port.subject({side: one.framework_version for side, one in found.environments.items()}),
-        found=found,
-        verdict=found.verdict,
-        tags=options.get("tags", ()),
-        note=options.get("note", ""),
-    )
-    return PortBenchResult(found, keep_answer(answer))
 
 
 def sweep(
@@ -394,27 +303,12 @@ def port(
     `programs` are a port.yaml, or two such as `keras_code.py:build` and `torch_code.py:Net`; a list of two
     will do.
     """
-    from likewise.producer.experiments import teller
-    from likewise.producer.kept import Answer, keep_answer
-    from likewise.producer.port.file import read_port
-    from likewise.producer.port.flow import check_port
-    from likewise.producer.port.models import RUNGS
+    from likewise.producer.porting import checked
 
-    if until is not None and until not in RUNGS:
-        raise UsageError(f"--until is {until!r}; the rungs are {', '.join(RUNGS)}")
-    last = next((rung for rung in RUNGS if rung == until), None)
     named = [one for given in programs for one in ([given] if isinstance(given, str | Path) else given)]
-    read = read_port([str(one) for one in named], None if batch is None else Path(batch))
-    check = check_port(read, until=last, tell=teller(quiet=quiet))
-    answer = Answer(
-        kind="port-check",
-        subject=read.subject(check.versions),
-        found=check,
-        verdict="agree" if check.agrees else "differ",
-        tags=tags,
-        note=note,
+    return checked(
+        [str(one) for one in named], batch, until=until, options={"tags": tags, "note": note, "quiet": quiet}
     )
-    return PortResult(check, keep_answer(answer))
 
 
 @dataclass(frozen=True, kw_only=True)

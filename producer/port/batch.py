@@ -100,7 +100,7 @@ _MOVES: Mapping[str, tuple[int, int]] = {
     "channels after height and width": (2, -1),
     "time first": (1, 0),
 }
-"""From where to where an axis is moved."""
+"""Each says from where to where an axis is moved."""
 _OF_VIDEOS = ("channels after time", "channels after height and width")
 
 
