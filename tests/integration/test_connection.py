@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -247,12 +248,19 @@ def test_a_client_certificate_is_shown_by_both_clients_and_its_want_is_told(star
     send_wakeups(make_app(redis_url(own), retention_s=60), [("run", "train.none.any")])
 
 
+def is_free(port):
+    """Whether a server could listen there; a cluster needs the port 10,000 above, too."""
+    for one in (port, port + 10_000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", one)) == 0:
+                return False
+    return True
+
+
 @pytest.mark.parametrize("mode", ["cluster", "sentinel"])
 def test_what_is_no_single_server_is_refused_with_the_reason(mode, tmp_path, unavailable, until):
     server = shutil.which("redis-server") or unavailable("there is no redis-server on PATH")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = next(filter(is_free, range(20_000 + os.getpid() % 10_000, 40_000)))
     config = tmp_path / "redis.conf"
     cluster = "\ncluster-enabled yes\nbind 127.0.0.1\n" if mode == "cluster" else "\nbind 127.0.0.1\n"
     config.write_text(f"port {port}{cluster}")

@@ -48,7 +48,7 @@ def test_a_bench_is_kept_shown_in_every_format_and_goes_with_its_experiment(like
 
 def test_an_interrupted_bench_has_its_rounds_and_goes_on(start, likewise):
     long = ("--set", "frameworks=[torch]", "--variant", "eager", "--no-twin", "--precision", "0.1")
-    process = start("bench", "matched", *long, "--budget", "600")
+    process = start("bench", "-v", "matched", *long, "--budget", "600")
     process.heard("2 rounds done")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
@@ -60,7 +60,7 @@ def test_an_interrupted_bench_has_its_rounds_and_goes_on(start, likewise):
     so_far = json.loads(answer.stdout)
     done = so_far["rounds"]
     assert done >= 2
-    told = f"it was interrupted after {done} rounds; likewise bench {so_far['experiment_id']} goes on"
+    told = f"it was interrupted after {done:,} rounds; likewise bench {so_far['experiment_id']} goes on"
     assert told in so_far["warnings"]
 
     answer = likewise("bench", "last", "--budget", "0", "--no-twin", "--json")
