@@ -137,7 +137,7 @@ def _judged_again(
         return failed, record.experiment_id
     found = since(session, bundle.golden, outcome)
     claims = [claim for one in found.sides for claim in _of_side(session, bundle, outcome, one)]
-    return [*claims, _verdict(found)], record.experiment_id
+    return [*claims, verdict_claim(found)], record.experiment_id
 
 
 def _of_side(session: Session, bundle: Bundle, outcome: Judged, one: SideSince) -> Iterator[VerifiedClaim]:
@@ -177,8 +177,12 @@ def _numbers(one: SideSince) -> VerifiedClaim:
     return VerifiedClaim(name="numbers", side=one.side, state=state, text=one.comparison.reasons[0])
 
 
-def _verdict(found: Since) -> VerifiedClaim:
+def verdict_claim(found: Since) -> VerifiedClaim:
+    """Return whether the sides are judged as they were; one that was open then, a twin may settle now."""
     then, now = found.verdict_then, found.verdict_now
     if then == now:
         return VerifiedClaim(name="verdict", state="holds", text=f"the sides {then}, as they did")
+    if then == "inconclusive":
+        text = f"it was open, and is {now} now, with the follow-ups of a comparison"
+        return VerifiedClaim(name="verdict", state="noted", text=text)
     return VerifiedClaim(name="verdict", state="fails", text=f"it was {then}, and is {now} now")
