@@ -2,6 +2,7 @@
 
 A job is the name of a file or of an example, a dict as a job file has it, or an `Experiment`. What a command
 takes as options the functions take by name, and an error is a `LikewiseError` with the command's sentence.
+Longer than 400 lines: all that Python is offered is read in one place.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Brings two programs side by side: which module is which, on the same weights, fed the same tensors.
 
 What is known of both is kept here, for the rungs to ask.
+
+Longer than 400 lines: what is known of the two programs is settled step by step, and each step rests on
+the ones before.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ draw the same masks. A seed makes the reference's weights anew, and shuffles.
 
 How far apart they may end is measured: the reference trains once more from weights that are moved by as much
 as the frameworks' constants are rounded.
+Longer than 400 lines: a training, its noise and its verdict rest on one measure of how far apart two are.
 """
 
 from __future__ import annotations
