@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -43,6 +42,13 @@ def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A loopback port at which nobody listens, and at which a server can come back."""
+    from likewise.producer.local.private_redis import free_port as found
+
+    return found()
 
 
 def eventually(found: Callable[[], Any], *, within_s: float, what: str) -> Any:
@@ -83,9 +89,7 @@ class RedisServer:
         self.folder = folder
         self._program = program
         self.password = secrets.token_hex(8)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.passwords = {name: secrets.token_hex(8) for name in ("producer", "worker", "monitor")}
         self._options = ["--appendonly", "yes" if append_only else "no", "--save", "", *map(str, options)]
         if policy is not None:

@@ -18,6 +18,7 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
 WRITER = "server"
 """The file beside the data that says which server wrote them."""
 HOST = "127.0.0.1"
+PORTS = range(15_000, 32_000)
+"""Where a free port is looked for: below those that Linux (32768) and others (49152) lend to clients."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -139,12 +142,23 @@ def _servers() -> Iterator[Server]:
             yield server
 
 
+def free_port() -> int:
+    """Return a loopback port at which nobody listens, and that no client is lent.
+
+    A port that the system lends to clients could be taken while a server is away, by any program or by the
+    server's own clients: one that tries again and again may be lent the very port that it calls, and is then
+    connected to itself. The server could not come back.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+
+
 def new_address(folder: Path) -> Address:
     """Return a port that is free now, and the passwords that lie in a folder."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return Address(port=port, passwords=read_passwords(folder))
+    return Address(port=free_port(), passwords=read_passwords(folder))
 
 
 def write_config(folder: Path, address: Address, server: Server) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from likewise.shared.celery_app import make_app, send_wakeups
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.settings import Settings
+from tests.conftest import free_port
 
 
 @pytest.fixture
@@ -41,9 +41,7 @@ def refused(promptly):
 
 
 def test_nobody_listening_is_told_with_the_address_and_the_way_out(refused):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     said = refused(f"redis://:secret-word@127.0.0.1:{port}/0")
     assert f"127.0.0.1:{port}" in said
     assert "LIKEWISE_REDIS_URL" in said
@@ -166,9 +164,7 @@ def certificate(tmp_path_factory, unavailable) -> dict[str, Path]:
 @pytest.fixture
 def tls_port(start_redis, certificate) -> int:
     """The port at which the session's password opens a Redis that speaks TLS alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start_redis(
         options=[
             *("--tls-port", str(port), "--tls-auth-clients", "no"),
@@ -228,9 +224,7 @@ def authority(tmp_path_factory, certificate) -> dict[str, Path]:
 
 
 def test_a_client_certificate_is_shown_by_both_clients_and_its_want_is_told(start_redis, authority):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start_redis(
         options=[
             *("--tls-port", str(port), "--tls-ca-cert-file", authority["ca.pem"]),
@@ -248,19 +242,10 @@ def test_a_client_certificate_is_shown_by_both_clients_and_its_want_is_told(star
     send_wakeups(make_app(redis_url(own), retention_s=60), [("run", "train.none.any")])
 
 
-def is_free(port):
-    """Whether a server could listen there; a cluster needs the port 10,000 above, too."""
-    for one in (port, port + 10_000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", one)) == 0:
-                return False
-    return True
-
-
 @pytest.mark.parametrize("mode", ["cluster", "sentinel"])
 def test_what_is_no_single_server_is_refused_with_the_reason(mode, tmp_path, unavailable, until):
     server = shutil.which("redis-server") or unavailable("there is no redis-server on PATH")
-    port = next(filter(is_free, range(20_000 + os.getpid() % 10_000, 40_000)))
+    port = free_port()  # a cluster takes the port 10,000 above it, too
     config = tmp_path / "redis.conf"
     cluster = "\ncluster-enabled yes\nbind 127.0.0.1\n" if mode == "cluster" else "\nbind 127.0.0.1\n"
     config.write_text(f"port {port}{cluster}")

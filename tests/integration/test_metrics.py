@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.parse
@@ -22,19 +21,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from likewise.shared.names import child_key, run_key
-from tests.conftest import eventually
+from tests.conftest import eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
 
 
 soon = partial(eventually, within_s=30)
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 def values(text: str) -> dict[tuple[str, ...], float]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
+
+from tests.conftest import free_port
 
 PYTHON = os.environ.get("LIKEWISE_TEST_MLFLOW")
 pytestmark = [
@@ -39,9 +40,7 @@ print(json.dumps(runs))
 def server(tmp_path_factory):
     """The address of a server of its own."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [PYTHON, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",

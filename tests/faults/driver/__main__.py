@@ -61,20 +61,14 @@ def main() -> int:
             tell=tell,
             keep=keep,
         )
-    for line in (
-        *accounts.lost,
-        *accounts.doubled,
-        *accounts.wrong,
-        *accounts.orphans,
-        *accounts.unrecovered,
-    ):
+    for line in accounts.faults:
         tell(line)
     late = missed(recoveries)
     for line in late:
         tell(line)
     if given.page is not None:
         write_page(given.page, accounts, recoveries, seed=given.seed, took_s=time.monotonic() - begin)
-    return int(not accounts.clean or bool(late))
+    return int(bool(accounts.faults or late))
 
 
 if __name__ == "__main__":

@@ -55,9 +55,16 @@ class Accounts:
     """Faults after which something that was waited for did not come."""
 
     @property
-    def clean(self) -> bool:
-        """Whether nothing is lost, doubled, wrong or left over."""
-        return not (self.lost or self.doubled or self.wrong or self.orphans or self.unrecovered)
+    def faults(self) -> list[str]:
+        """What is lost, doubled, wrong, left over or did not recover, a line each."""
+        kinds = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "wrong": self.wrong,
+            "left over": self.orphans,
+            "not recovered": self.unrecovered,
+        }
+        return [f"{kind}: {line}" for kind, lines in kinds.items() for line in lines]
 
     def refer(self, world: World) -> None:
         """Keep what was trained undisturbed, by which the others are judged."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def bit_flip_in_array(world: World) -> float:
 )
 def bit_flip_in_checkpoint(world: World) -> float:
     run, worker = _checkpointed(world)
-    os.kill(world.child(worker), signal.SIGKILL)
+    world.kill_child(worker)
     newest = read_refs(world.desk.client.hget(run_key(run.run_id), "checkpoints"))
     for ref in newest[:1]:
         key = ref.keys(run.run_id)[0]

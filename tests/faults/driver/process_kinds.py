@@ -16,7 +16,7 @@ ASLEEP_S = 900
 @kind("child killed", "SIGKILL to the process that trains", "goes on from its checkpoint", "taken over")
 def child_killed(world: World) -> float:
     run, worker = world.training()
-    stop([world.child(worker)], signal.SIGKILL)
+    world.kill_child(worker)
     return world.taken_over_s(run, what="the run of a killed child")
 
 

@@ -268,5 +268,5 @@ def disk_full_under_redis(world: World) -> float:
 def disk_full_under_workers(world: World) -> float:
     run, worker = world.training()
     with _filled(world.worker_disk):
-        os.kill(world.child(worker), signal.SIGKILL)
+        world.kill_child(worker)
         return world.taken_over_s(run, what="the run of a child that was killed on a full disk")

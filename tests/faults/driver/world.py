@@ -252,6 +252,18 @@ class World:
         """The process of a worker that trains."""
         return self.until(lambda: worker.child_pid(self.desk.ledger), what="a child")
 
+    def kill_child(self, worker: WorkerProcess) -> None:
+        """Kill the process of a worker that trains; another where the one that it named has just ended."""
+
+        def killed() -> bool:
+            try:
+                os.kill(self.child(worker), signal.SIGKILL)
+            except ProcessLookupError:
+                return False
+            return True
+
+        self.until(killed, what="a child is killed")
+
     # what is waited for after a fault
 
     def taken_over_s(self, run: RunRecord, *, what: str) -> float:
