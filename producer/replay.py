@@ -4,7 +4,8 @@ The replays are a plan, as `producer.follow_ups` declares them. First every side
 updates in which the sides may part: of a few, and only where these show nothing of all. Then the reference
 returns the whole tensors of the update in which another side parts from it, and that side computes the update
 twice: from its own tensors and from the reference's. These are two or three extra runs for each side; the
-reference has one more for each further update in which one of several others parts.
+reference has one more for each further update in which one of several others parts, and each side one more
+where rounding has moved a weight that has no gradient.
 """
 
 from __future__ import annotations
@@ -30,8 +31,16 @@ if TYPE_CHECKING:
 
 FINGERPRINTS, FINGERPRINTS_OF_OTHERS = "fingerprints", "fingerprints of the others"
 FURTHER_FINGERPRINTS = "further fingerprints"
+FINGERPRINTS_AT_REST = "fingerprints without what rounding moves"
 TENSORS, TENSORS_OF_OTHERS = "tensors", "tensors of the other"
-RELATIONS = (FINGERPRINTS, FINGERPRINTS_OF_OTHERS, FURTHER_FINGERPRINTS, TENSORS, TENSORS_OF_OTHERS)
+RELATIONS = (
+    FINGERPRINTS,
+    FINGERPRINTS_OF_OTHERS,
+    FURTHER_FINGERPRINTS,
+    FINGERPRINTS_AT_REST,
+    TENSORS,
+    TENSORS_OF_OTHERS,
+)
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""
 
 FIRST_STEPS = 4
@@ -117,20 +126,22 @@ def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -
 
     The losses say which. The last epoch observed is the one in which the last side parts by the tolerance;
     the first is one epoch before any shows a difference, since what an update changes shows in the next
-    loss. `comparison` is the twin's where there is one. Without float64 losses only MOST_STEPS bounds the
-    end.
+    loss; so do the validation losses, where the training itself is equal. `comparison` is the twin's where
+    there is one. Without float64 losses only MOST_STEPS bounds the end.
     """
-    losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
+    seeds = [one for run in comparison.runs for one in run.seeds if one.seed == seed]
+    losses = [one.losses for one in seeds]
     each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}
     epochs = min((len(one) for one in losses), default=0)
     alike = len(losses) == len(comparison.runs) and len(each) == 1 and started_alike(comparison, seed)
     if not epochs or not alike:
         return 0, MOST_STEPS
-    table = np.array([one[:epochs] for one in losses])
-    scale = abs(table[0, 0]) or float(np.max(np.abs(table))) or 1.0
-    apart = np.abs(table[1:] - table[0]) / scale
+    apart = _apart([one[:epochs] for one in losses])
     tolerance = comparison.tolerance.relative
-    shown = min(_first_above(one, _SHOWS * tolerance) for one in apart)
+    measured = [*apart]
+    if all(len(one.validation_losses) >= epochs for one in seeds):
+        measured += [*_apart([one.validation_losses[:epochs] for one in seeds])]
+    shown = min(_first_above(one, _SHOWS * tolerance) for one in measured)
     parted = [_first_above(one, tolerance) for one in apart]
     last = max((epoch for epoch in parted if epoch < epochs), default=epochs - 1)
     trained_s = max((run.total_train_s or 0.0) / max(1, len(run.seeds)) for run in comparison.runs)
@@ -139,6 +150,14 @@ def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -
     in_float64 = {job.precision for job in comparison.jobs.values()} == {"float64"}
     most = (last + 1 - skipped) * steps + 1 if in_float64 else MOST_STEPS
     return skipped * steps, min(most, MOST_STEPS)
+
+
+def _apart(losses: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return how far each other side's losses are from the reference's, as part of its first."""
+    table = np.array(losses)
+    scale = abs(table[0, 0]) or float(np.max(np.abs(table))) or 1.0
+    apart: NDArray[np.float64] = np.abs(table[1:] - table[0]) / scale
+    return apart
 
 
 def _first_above(values: NDArray[np.float64], bound: float) -> int:
@@ -198,7 +217,9 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     few = every if skip else every.model_copy(update={"steps": min(steps, FIRST_STEPS)})
     yield from replaying.fingerprints(few)
     if few != every and replaying.traces.may_part_later:
+        few = every
         yield from replaying.further_fingerprints(every)
+    yield from replaying.fingerprints_at_rest(few)
     yield from replaying.tensors()
 
 
@@ -219,6 +240,8 @@ class _Replaying:
         self._others = _untraced(outcome.comparison)
         self._starts: dict[str, dict[str, ArrayRef]] = {}
         """The reference's initial weights for each side that they fit, where the sides do not start alike."""
+        self._at_rest: tuple[str, ...] = ()
+        """The weights whose gradients are taken for zero."""
         self.traces = Traces(reference=self._reference, arrays=outcome.arrays)
 
     def fingerprints(self, asked: TraceRequest) -> FollowUpPlan[None]:
@@ -236,6 +259,16 @@ class _Replaying:
         """Replay once more, for longer, the sides that could be replayed."""
         yield from self._replay(FURTHER_FINGERPRINTS, list(self.traces.steps), asked)
 
+    def fingerprints_at_rest(self, asked: TraceRequest) -> FollowUpPlan[None]:
+        """Replay once more with the weights at rest that rounding alone has moved apart, where there are any.
+
+        Such a weight has no gradient, as a bias before a batch normalization has none, but for rounding,
+        which optimizers like Adam divide by its own size. Every layer that reads it parts with it.
+        """
+        self._at_rest = tuple(self.traces.moved_by_rounding())
+        if self._at_rest:
+            yield from self._replay(FINGERPRINTS_AT_REST, list(self.traces.steps), asked)
+
     def tensors(self) -> FollowUpPlan[None]:
         """Replay the updates in which the others part, with whole tensors."""
         # where two tensors cannot be compared, whole ones would say no more
@@ -250,7 +283,9 @@ class _Replaying:
         }
         if not whole:
             return
-        yield from self._ask(TENSORS, [(self._reference, request) for request in whole.values()])
+        yield from self._ask(
+            TENSORS, [(self._reference, self._from_start(self._reference, one)) for one in whole.values()]
+        )
         again = []
         for other, parting in partings.items():
             step = observed_update(parting)
@@ -267,7 +302,7 @@ class _Replaying:
     def _from_start(self, side: str, asked: TraceRequest, **changes: object) -> TraceRequest:
         """Return a request from the weights that a side is to start from."""
         start = None if side == self._reference else self._starts.get(side)
-        return asked.model_copy(update={"start": start, **changes})
+        return asked.model_copy(update={"start": start, "zero_gradients": self._at_rest, **changes})
 
     def _ask(self, relation: str, requests: Sequence[tuple[str, TraceRequest]]) -> FollowUpPlan[None]:
         """Have sides replayed, take in their traces, and tell which could not be replayed, and why.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from likewise.producer.verdict.divergence_map import DivergenceMap, divergence_map
 from likewise.producer.verdict.first_divergence import Replays, traced
 from likewise.producer.verdict.models import ReplayFindings
-from likewise.producer.verdict.parting import Parting, first_parting
+from likewise.producer.verdict.parting import Parting, first_parting, moved_by_rounding
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Trace
@@ -65,6 +65,14 @@ class Traces:
             for other in self.others
         }
         return {other: parting for other, parting in found.items() if parting is not None}
+
+    def moved_by_rounding(self) -> list[str]:
+        """Return the weights that rounding alone has moved apart where some side parts, by name."""
+        found = [
+            moved_by_rounding(self.steps[self.reference], self.steps[other], parting, arrays=self.arrays)
+            for other, parting in self.partings().items()
+        ]
+        return list(dict.fromkeys(name for names in found for name in names))
 
     def pair(self, other: str, parting: Parting | None) -> Replays:
         """Return the replays of the reference and another side."""

@@ -24,7 +24,7 @@ from likewise.producer.blame.plan import Plan
 from likewise.producer.job.resolve import leaves
 from likewise.producer.verdict.knowledge import Setup, consequence, fixes
 from likewise.producer.verdict.misfits import misfits
-from likewise.producer.verdict.parting import relation
+from likewise.producer.verdict.relations import relation
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.results.seed_table import Load
 

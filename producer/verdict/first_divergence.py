@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from likewise.producer.display import both, count, gap, number
 from likewise.producer.verdict.models import FirstDivergence, ReplayFindings
-from likewise.producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
+from likewise.producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart
+from likewise.producer.verdict.relations import relation
 from likewise.shared.job.experiment import Precision
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.seed_table import Load
@@ -44,10 +45,11 @@ def traced(
     names = replays.reference, replays.other
     traces = replays.steps[names[0]], replays.steps[names[1]]
     parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
+    at_rest = _at_rest(replays)
     if parting is None:
-        return ReplayFindings(notes=(_found_nothing(replays),))
+        return ReplayFindings(notes=(f"{_found_nothing(replays)}{at_rest}",))
     found = _measured(replays, parting, arrays=arrays, alike=alike)
-    sentence = _sentence(found, programs, who=_who(replays))
+    sentence = f"{_sentence(found, programs, who=_who(replays))}{at_rest}"
     return ReplayFindings(divergences=(found.model_copy(update={"sentence": sentence}),))
 
 
@@ -109,6 +111,16 @@ def _learning_rates(replays: Replays, parting: Parting) -> dict[str, float]:
 def _who(replays: Replays) -> str:
     """Return what the two are called in a sentence: `They`, where there are no others."""
     return f"{replays.reference} and {replays.other}" if replays.one_of_several else "They"
+
+
+def _at_rest(replays: Replays) -> str:
+    """Say of which weights the replay took the gradients for zero, if of any."""
+    names = replays.steps[replays.other].zero_gradients
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f" The gradient of {names[0]} is nothing but rounding, and the replay took it for zero."
+    return f" The gradients of {both(list(names))} are nothing but rounding; the replay took them for zero."
 
 
 def _found_nothing(replays: Replays) -> str:

@@ -19,13 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.display import number
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Stage, StepTensor, Trace
 
@@ -44,11 +42,6 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 _SHRINKING = ("loss", "backward")
 Fingerprint = NDArray[np.float64]
 TensorRows = dict[tuple[Stage, str], Fingerprint]
-Array = NDArray[Any]
-RELATED = 1e-6
-"""Part of the largest element by which related arrays may differ; float32 arrays of one origin are nearer."""
-_GATES = (4, 3)
-"""An lstm's kernels have four blocks on the last axis, a gru's three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +90,38 @@ def first_parting(
             return Parting(step=step, stage="evaluation", tensor=found[0][1], problem=found[1])
         weights = _weights(mine), _weights(theirs)
     return _unequal_length(reference, other, names) or start
+
+
+def moved_by_rounding(reference: Trace, other: Trace, parting: Parting, *, arrays: Load) -> list[str]:
+    """Return the weights that rounding alone has moved apart by the time that two replays part.
+
+    Their gradients are nothing but rounding in every update up to there, in both replays. What reads such a
+    weight parts with it, though nothing is computed differently.
+    """
+    one, two = _Fingerprints(reference, arrays), _Fingerprints(other, arrays)
+    steps = list(_common(reference.steps, other.steps))
+    seen = sum(step <= parting.step for step in steps)
+    largest = [_largest_values(side.rows[:seen]) for side in (one, two)]
+    before = sum(step < parting.step + (parting.stage == "evaluation") for step in steps)
+    tables = [(one.starts[1], two.starts[1]), *zip(one.rows[:before], two.rows[:before], strict=True)]
+    found = []
+    for stage, name in largest[0]:
+        key = stage, name
+        if not all(known.get(("backward", name)) and _is_of_nothing(known, key) for known in largest):
+            continue
+        here = [(one.rows[seen - 1], two.rows[seen - 1])] if name == parting.tensor else []
+        pairs = ((mine.get(key), theirs.get(key)) for mine, theirs in (*tables, *here))
+        if any(a is not None and b is not None and not np.array_equal(a, b) for a, b in pairs):
+            found.append(name)
+    return found
+
+
+def _largest_values(rows: Sequence[TensorRows]) -> dict[tuple[Stage, str], float]:
+    largest: dict[tuple[Stage, str], float] = {}
+    for row in rows:
+        for key, numbers in row.items():
+            largest[key] = max(largest.get(key, 0.0), float(numbers[LARGEST]))
+    return largest
 
 
 def _scales(mine: TensorRows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
@@ -291,82 +316,3 @@ def largest_gap(a: NDArray[Any], b: NDArray[Any]) -> Largest:
 
 def _finite_largest(array: NDArray[Any]) -> float:
     return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
-
-
-def relation(mine: Array, theirs: Array) -> str | None:
-    """Return the rest of "the other's is the reference's …"; None where they are equal or nothing fits.
-
-    Arrays are of one tensor, in Keras's layouts. A relation is told only where it holds for every element, to
-    RELATED; arrays that any permutation would leave alike (all zeros, one number) have none.
-    """
-    mine, theirs = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
-    if mine.size != theirs.size or mine.size < 2 or _same(mine, theirs):
-        return None
-    return next((said for said, made in _made_of(mine) if _same(made, theirs)), None) or _scaled(mine, theirs)
-
-
-def ratio(mine: Array, theirs: Array) -> float | None:
-    """Return the one number that `theirs` is times `mine`; None where there is none.
-
-    At the first step a gradient of a sum is that of a mean times the elements of the batch.
-    """
-    if mine.shape != theirs.shape or not np.any(mine):
-        return None
-    mine, theirs = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
-    factor = float((mine * theirs).sum() / np.square(mine).sum())
-    return factor if factor and _same(factor * mine, theirs) else None
-
-
-def _made_of(mine: Array) -> Iterator[tuple[str, Array]]:
-    """Arrays that mistakes make of one, each with its words."""
-    if mine.ndim == 2:
-        yield "transposed: inputs and outputs have changed places", mine.T
-    if mine.ndim > 2:
-        for axes in permutations(range(mine.ndim)):
-            yield f"with its axes in the order {axes}: another layout of kernels", mine.transpose(axes)
-        window = tuple(range(mine.ndim - 2))
-        yield "turned round: a convolution where the other correlates", np.flip(mine, window)
-    if mine.ndim in (1, 2):
-        yield from _gates(mine)
-    if mine.ndim == 2:
-        yield from _flattened(mine)
-    yield "with the opposite sign", -mine
-    yield "in reversed order", np.flip(mine, 0)
-
-
-def _gates(mine: Array) -> Iterator[tuple[str, Array]]:
-    """Yield the blocks of the last axis in other orders."""
-    for blocks in _GATES:
-        if mine.shape[-1] % blocks:
-            continue
-        parts = np.split(mine, blocks, axis=-1)
-        for order in permutations(range(blocks)):
-            if order != tuple(range(blocks)):
-                shown = ", ".join(str(place + 1) for place in order)
-                yield (
-                    f"with its {blocks} gates in the order {shown}: the sides order them differently",
-                    np.concatenate([parts[place] for place in order], axis=-1),
-                )
-
-
-def _flattened(mine: Array) -> Iterator[tuple[str, Array]]:
-    """Yield the rows as they stand when what was flattened had its channels first, or last."""
-    rows = len(mine)
-    for channels in range(2, rows // 2 + 1):
-        if rows % channels == 0:
-            places = mine.reshape(rows // channels, channels, -1)
-            yield (
-                f"with its rows in the order of {channels} channels first: the flatten before it goes "
-                "another way",
-                places.transpose(1, 0, 2).reshape(rows, -1),
-            )
-
-
-def _scaled(mine: Array, theirs: Array) -> str | None:
-    factor = ratio(mine, theirs) if mine.shape == theirs.shape else None
-    return None if factor is None else f"times {number(factor)}"
-
-
-def _same(one: Array, other: Array) -> bool:
-    scale = float(np.max(np.abs(one)))
-    return one.shape == other.shape and scale > 0 and bool(np.all(np.abs(one - other) <= RELATED * scale))

@@ -6,7 +6,8 @@ well. Shapes are of one sample, without the batch. Names and layouts of weights 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Literal
@@ -51,6 +52,8 @@ class Weight:
     """What the loss adds for it; nothing for one that is not trained."""
     constraint: Constraint | None = None
     """What it is kept to after each update; nothing for one that is not trained."""
+    zero_gradient: bool = False
+    """Whether an update takes its gradient for the zero that it is but for rounding, as a replay may ask."""
 
     @property
     def size(self) -> int:
@@ -208,6 +211,20 @@ class ProgramSpec:
     def weights(self) -> tuple[Weight, ...]:
         """Return every weight, in order."""
         return tuple(weight for stage in self.stages for weight in stage.weights)
+
+    def with_zero_gradients(self, names: Collection[str]) -> ProgramSpec:
+        """Return the program in which updates take the gradients of these weights for zero."""
+        stages = (
+            replace(
+                stage,
+                weights=tuple(
+                    replace(weight, zero_gradient=weight.zero_gradient or weight.name in names)
+                    for weight in stage.weights
+                ),
+            )
+            for stage in self.stages
+        )
+        return replace(self, stages=tuple(stages)) if names else self
 
     @cached_property
     def trainable(self) -> tuple[str, ...]:

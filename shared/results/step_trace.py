@@ -63,6 +63,9 @@ class TraceRequest(Frozen):
     """Whether to return the run's own initial weights as arrays."""
     start: dict[str, ArrayRef] | None = None
     """Initial weights to train from instead of the run's own, such as another framework's."""
+    zero_gradients: Many[str] = ()
+    """The weights whose gradients updates take for zero, since they are nothing but rounding; what is
+    observed of them is what they are."""
     keep: bool = False
     """Whether to return the tensors of the last observed update as arrays, too."""
     refeed: Refeed | None = None
@@ -86,6 +89,8 @@ class Trace(Frozen):
     """Whether the training ended with the last observed update."""
     ended_by: str | None = None
     """Why the training could not go on, such as a loss that is no number."""
+    zero_gradients: Many[str] = ()
+    """The weights whose gradients its updates took for zero."""
     given_start: bool = False
     """Whether it trained from the request's initial weights."""
     weight_names: Many[str]

@@ -134,11 +134,19 @@ class Kit:
         x, y, weights = self.problem(job, **changes)
         return self.trainer(job, weights=weights, x=x, y=y)
 
-    def trainer(self, job: Job, *, weights: Weights, x: np.ndarray, y: Targets) -> Trainer:
-        """A trainer of the job on these samples."""
+    def trainer(
+        self,
+        job: Job,
+        *,
+        weights: Weights,
+        x: np.ndarray,
+        y: Targets,
+        zero_gradients: tuple[str, ...] = (),
+    ) -> Trainer:
+        """A trainer of the job on these samples, whose updates take some weights' gradients for zero."""
         if job.execution == "compiled":
             self.needs("compiled")
-        program = compile_job(job, x.shape[1:])
+        program = compile_job(job, x.shape[1:]).with_zero_gradients(zero_gradients)
         return self.adapter.build(program, job, weights=weights, samples=batch(x, y))
 
     def ensemble(

@@ -131,3 +131,26 @@ def test_a_look_inside_shows_the_penalty_in_the_loss_and_in_the_gradients(kit: A
     np.testing.assert_allclose(
         seen.gradients["held.kernel"], plain + 0.02 * np.sign(kernel) + 0.06 * kernel, rtol=1e-11
     )
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager"])
+def test_a_weight_whose_gradient_is_taken_for_zero_is_moved_by_decay_alone(kit: Any, execution: str) -> None:
+    job = kit.job(
+        optimizer={"type": "adamw", "learning_rate": 0.1, "weight_decay": 0.5},
+        execution=execution,
+        training={"epochs": STEPS},
+    )
+    x, y, weights = kit.problem(job)
+    every = np.tile(np.arange(len(x)), (STEPS, 1))
+    block = Block(indices=every, learning_rates=np.full(STEPS, 0.1), first_step=0)
+    after = {}
+    for at_rest in ((), ("layers.0.bias",)):
+        trainer = kit.trainer(job, weights=weights, x=x, y=y, zero_gradients=at_rest)
+        trainer.train(block)
+        after[at_rest] = trainer.weights()
+
+    moved, rested = after.values()
+    decayed = weights["layers.0.bias"] * 0.95**STEPS
+    np.testing.assert_allclose(rested["layers.0.bias"], decayed, rtol=1e-12)
+    assert not np.allclose(moved["layers.0.bias"], decayed, rtol=0.1)
+    assert not np.allclose(rested["layers.0.kernel"], weights["layers.0.kernel"] * 0.95**STEPS, rtol=0.1)

@@ -165,6 +165,7 @@ def constants_by_weight(program: ProgramSpec, optimizer: Optimizer) -> dict[str,
 
         where some weights do not decay   decays   1 or 0, which the decay's constant is multiplied by
         where some weights are penalized  l1, l2   the strengths, 0 for the others
+        where some gradients are zero     follows  1 or 0, which the gradient is multiplied by
     """
     constants: dict[str, dict[str, float]] = {}
     held = penalized(program)
@@ -177,6 +178,9 @@ def constants_by_weight(program: ProgramSpec, optimizer: Optimizer) -> dict[str,
     decays = decaying(program, optimizer)
     if not all(decays.values()):
         constants["decays"] = {name: float(decays[name]) for name in program.trainable}
+    at_rest = {weight.name for weight in program.weights if weight.zero_gradient}
+    if at_rest:
+        constants["follows"] = {name: float(name not in at_rest) for name in program.trainable}
     return constants
 
 

@@ -69,6 +69,8 @@ def load_run(run: Run, load: Load) -> RunData:
         with loading(f"the initial weights {name}"):
             given[name] = load(ref)
     program = compile_job(job, parts["train"].x.shape[1:], run.draws)
+    if run.trace is not None:
+        program = program.with_zero_gradients(run.trace.zero_gradients)
     data = RunData(
         program=program,
         parts=parts,

@@ -193,6 +193,7 @@ class Tracer:
             steps=tuple(self._steps),
             finished=training.stopped_early or training.step == training.plan.steps,
             ended_by=str(diverged) if diverged else None,
+            zero_gradients=request.zero_gradients,
             given_start=request.start is not None,
             weight_names=tuple(start),
             starts=self._store(np.stack(starts)),

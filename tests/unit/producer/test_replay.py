@@ -13,16 +13,25 @@ from likewise.shared.job import Training
 PER_EPOCH = 4
 
 
-def compared(*others, precision="float64", epochs=10, same_start=True, train_s=1.0):
-    """The sides' losses of ten epochs; each of `others` changes those of a further side."""
+def compared(*others, precision="float64", epochs=10, same_start=True, train_s=1.0, validation=None):
+    """The sides' losses of ten epochs; each of `others` changes those of a further side.
+
+    `validation` changes the others' validation losses, where there are any.
+    """
     losses = np.linspace(2.0, 1.0, epochs)
+
+    def validated(place):
+        return () if validation is None else tuple(validation(losses.copy()) if place else losses)
+
     runs = [
         Given(
             side=side,
-            seeds=[Given(seed=0, losses=tuple(one), hashes=None)],
+            seeds=[Given(seed=0, losses=tuple(one), validation_losses=validated(place), hashes=None)],
             total_train_s=train_s,
         )
-        for side, one in zip("abcdef", (losses, *(other(losses.copy()) for other in others)), strict=False)
+        for place, (side, one) in enumerate(
+            zip("abcdef", (losses, *(other(losses.copy()) for other in others)), strict=False)
+        )
     ]
     return Given(
         runs=runs,
@@ -60,6 +69,16 @@ def from_epoch(epoch, by):
 )
 def test_the_losses_say_from_where_to_where(other, skip, steps):
     assert updates_to_observe(compared(other), runs(), 0) == (skip, steps)
+
+
+def test_validation_losses_show_what_the_training_does_not():
+    """As of batch norm left in training mode when it is evaluated: every update is equal."""
+    alike, late = from_epoch(0, 0.0), from_epoch(3, 1e-3)
+    assert updates_to_observe(compared(alike, validation=late), runs(), 0) == (
+        2 * PER_EPOCH,
+        8 * PER_EPOCH + 1,
+    )
+    assert updates_to_observe(compared(alike, validation=alike), runs(), 0)[0] == 9 * PER_EPOCH
 
 
 def test_of_several_sides_all_are_observed_until_the_last_has_parted():

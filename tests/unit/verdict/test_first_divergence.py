@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from likewise.producer.verdict.first_divergence import Replays, traced
-from likewise.producer.verdict.parting import first_parting, largest_gap
+from likewise.producer.verdict.parting import first_parting, largest_gap, moved_by_rounding
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.job import Model
 from likewise.shared.program import compile_model
@@ -160,6 +160,38 @@ def test_a_change_that_an_optimizer_makes_of_rounding_is_no_difference():
     assert parting(*biases(1e-17, 1e-3, 2e-3)) == (2, "update", "layers.0.bias")
 
 
+def test_a_weight_that_rounding_alone_moves_is_no_place_where_they_part():
+    """What reads it parts with it; the replay is to leave it at rest, and a true gradient never is."""
+
+    def moved(gradient, change, change_of="forward", *, at=3):
+        biases = [(gradient, 1.0, 1.0 + 5e-12 + by, 1.0) for by in (0.0, change)]
+        planted_there = {at: {(change_of, "layers.0"): off(1e-6)}}
+        one, two = Training(bias=biases[0], steps=3), Training(planted_there, bias=biases[1], steps=3)
+        there = first_parting(one.trace(), two.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+        return there.step, moved_by_rounding(one.trace(), two.trace(), there, arrays=load)
+
+    assert moved(1e-17, 4e-12) == (3, ["layers.0.bias"])
+    # equal so far, or apart only afterwards; no gradient at all; a gradient
+    assert moved(1e-17, 0.0) == (3, [])
+    assert moved(1e-17, 4e-12, at=2) == (2, [])
+    assert moved(0.0, 4e-12) == (3, [])
+    assert moved(1e-3, 0.0) == (3, [])
+
+
+def test_a_weight_that_rounding_moves_far_is_none_either():
+    one, two = (Training(bias=(1e-17, 1.0 + by), steps=1) for by in (1e-3, -1e-3))
+    there = first_parting(one.trace(), two.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    assert (there.stage, there.tensor) == ("update", "layers.0.bias")
+    assert moved_by_rounding(one.trace(), two.trace(), there, arrays=load) == ["layers.0.bias"]
+
+
+def test_a_gradient_that_a_replay_took_for_zero_is_named():
+    at_rest = {"zero_gradients": ("layers.0.bias",)}
+    said = "The gradient of layers.0.bias is nothing but rounding, and the replay took it for zero."
+    assert whole(Training(), Training(), 1, **at_rest).notes[0].endswith(said)
+    assert divergence(Training(rate=0.1), Training(rate=0.2), 1, **at_rest).sentence.endswith(said)
+
+
 def test_other_initial_weights_stand_before_the_first_update():
     assert parting(Training(), Training(start=(1.0, -2.5))) == (0, "forward", "layers.0.kernel")
 
@@ -216,7 +248,7 @@ def test_evaluation_is_compared_after_the_update_it_follows():
     assert found(with_outputs(0.0), with_outputs(0.0, names=("outputs", "test.mae"))) is None
 
 
-def whole(one, two, step, refed=None):
+def whole(one, two, step, refed=None, **more):
     given = {"layers.0": refed} if refed is not None else {}
     kept = {
         NAMES[0]: one.trace(keep=step),
@@ -226,7 +258,7 @@ def whole(one, two, step, refed=None):
         seed=3,
         reference=NAMES[0],
         other=NAMES[1],
-        steps={NAMES[0]: one.trace(), NAMES[1]: two.trace()},
+        steps={NAMES[0]: one.trace(**more), NAMES[1]: two.trace(**more)},
         kept=kept,
         precision="float64",
     )

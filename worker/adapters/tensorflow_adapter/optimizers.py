@@ -63,7 +63,14 @@ def update(  # noqa: PLR0911 -- one return a formula
 
 
 def penalized(loss: Tensor, gradient: Tensor, weights: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
-    """Return a batch's loss and gradient (values,) with the regularizers' penalty."""
+    """Return a batch's loss and gradient (values,) with the regularizers' penalty, where there is any.
+
+    The gradient of a weight that does not follow it is zero.
+    """
+    if "follows" in constants:
+        gradient = gradient * constants["follows"]
+    if "l2" not in constants:
+        return loss, gradient
     part = constants["l2"] * weights
     size = constants["l1"] * tf.abs(weights)
     penalty = tf.reduce_sum(part * weights + size)

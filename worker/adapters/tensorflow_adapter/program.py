@@ -235,7 +235,7 @@ class Program:
             return LoopState(state.trained, moved, state.slots), whole if self._reports_penalty else loss
         # an embedding's gradient comes as the rows it touched
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(whole, trained)]
-        if "l2" in self._by_weight:
+        if self._by_weight.keys() & {"l2", "follows"}:
             whole, gradient = penalized(whole, _flat(gradients), state.trained, self._by_weight)
             gradients = self._apart(gradient)
         reported = whole if self._reports_penalty else loss

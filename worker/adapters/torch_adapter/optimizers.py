@@ -103,8 +103,11 @@ def stepped(
 def penalized(loss: Tensor, gradient: Tensor, weights: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
     """Return a batch's loss and gradient with the regularizers' penalty, where there is any.
 
-    The weights and their gradient are (…, values), the loss (…,).
+    The weights and their gradient are (…, values), the loss (…,). The gradient of a weight that does not
+    follow it is zero.
     """
+    if "follows" in constants:
+        gradient = gradient * constants["follows"]
     if "l2" not in constants:
         return loss, gradient
     part = constants["l2"] * weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likewise.producer.verdict.parting import ratio, relation
+from likewise.producer.verdict.relations import ratio, relation
 
 NUMBERS = np.random.default_rng(0)
 DENSE = NUMBERS.normal(size=(12, 5))
