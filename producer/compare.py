@@ -27,7 +27,8 @@ from likewise.producer.runs.results import merged
 from likewise.producer.verdict.equivalence import tests_over_seeds
 from likewise.producer.verdict.gaps import Pairs, all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
-from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
+from likewise.producer.verdict.knowledge import Setup, weight_of
+from likewise.producer.verdict.mending import mendings
 from likewise.producer.verdict.misfits import misfits
 from likewise.producer.verdict.models import (
     Comparison,

@@ -22,7 +22,8 @@ from likewise.producer.blame.explanation import Contribution, Explanation, Measu
 from likewise.producer.blame.factors import Factor
 from likewise.producer.blame.plan import Plan
 from likewise.producer.job.resolve import leaves
-from likewise.producer.verdict.knowledge import Setup, consequence, fixes
+from likewise.producer.verdict.knowledge import Setup, consequence
+from likewise.producer.verdict.mending import fixes
 from likewise.producer.verdict.misfits import misfits
 from likewise.producer.verdict.relations import relation
 from likewise.producer.verdict.rounding import tolerance_for

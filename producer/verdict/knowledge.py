@@ -3,7 +3,7 @@
 The general facts of the field, each with its formula; nothing is measured here. What needs no arithmetic
 stands in the table `known/causes.toml`. A setting is looked up by the most telling key that has a row: its
 kind and field (`batch_norm.epsilon`), any layer's field (`layer.epsilon`), its path, and then the paths above
-it. How a framework's code is mended, `producer.advice` writes.
+it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from likewise.producer.advice.changes import CLIPPINGS, advice, switched
 from likewise.producer.display import both, number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.layer_lists import LAYERS, in_words, remarks
-from likewise.producer.verdict.models import Mending
 from likewise.producer.verdict.starts import PLACE, UNKNOWN, how_they_start
 from likewise.producer.wording.gathering import gathered_as_many, what_parts
 from likewise.shared.job import Job
@@ -176,66 +174,6 @@ def consequence(difference: SettingDifference, setup: Setup) -> str | None:
         return _reduction_in_short(setup)
     said = effect(difference, setup)
     return said.removesuffix(".") if said else None
-
-
-def mendings(differences: Iterable[SettingDifference], setup: Setup) -> tuple[Mending, ...]:
-    """Return the code that ends each difference, where it is known, of every other side and the first.
-
-    Each goes on from the ones before it: of two settings that stand in one line, the later line has both.
-    """
-    reference, *others = setup.jobs
-    pairs = [pair for other in others for pair in ((other, reference), (reference, other))]
-    ahead = dict.fromkeys(pairs, setup)
-    found = []
-    for difference in map(together, conventions(_each_switch(differences))):
-        code = []
-        for side, like in pairs:
-            text = fix(difference, ahead[side, like], side=side, like=like)
-            if text is not None:
-                code.append((side, like, text))
-                ahead[side, like] = _switched(ahead[side, like], difference.path, side=side, like=like)
-        if code:
-            found.append(Mending(path=difference.path, fixes=tuple(code)))
-    return tuple(found)
-
-
-def _switched(setup: Setup, path: str, *, side: str, like: str) -> Setup:
-    """Return the setup with one side's job mended in a setting."""
-    job = switched(setup.jobs[side], setup.jobs[like], path)
-    return replace(setup, jobs={**setup.jobs, side: job})
-
-
-def _each_switch(differences: Iterable[SettingDifference]) -> Iterator[SettingDifference]:
-    """Yield the differences; of clippings the first alone, since they exclude each other."""
-    clips = False
-    for difference in differences:
-        clipping = difference.path.removeprefix("optimizer.") in CLIPPINGS
-        if not (clipping and clips):
-            yield difference
-        clips = clips or clipping
-
-
-def fixes(difference: SettingDifference, setup: Setup, *, reference: str, other: str) -> dict[str, str]:
-    """Return by side how its code is made to do as the other's, of two sides that differ in a setting."""
-    pairs = ((other, reference), (reference, other))
-    found = {side: fix(difference, setup, side=side, like=like) for side, like in pairs}
-    return {side: text for side, text in found.items() if text is not None}
-
-
-def fix(difference: SettingDifference, setup: Setup, *, side: str, like: str) -> str | None:
-    """Return the lines that make a side's program have another's value; None where that is not known."""
-    values = difference.values
-    program = setup.programs.get(side) or setup.programs.get(like)
-    if program is None or side not in values or like not in values or values[side] == values[like]:
-        return None
-    return advice(
-        difference.path,
-        setup.jobs[side],
-        setup.jobs[like],
-        framework=setup.frameworks[side],
-        shape=program.input_shape,
-        like=like,
-    )
 
 
 def _known(difference: SettingDifference, setup: Setup) -> str | None:

@@ -22,7 +22,8 @@ import pytest
 from likewise.producer.advice import program as plain
 from likewise.producer.advice.program import PLACES, program_parts
 from likewise.producer.job.resolve import SettingDifference
-from likewise.producer.verdict.knowledge import Setup, fixes
+from likewise.producer.verdict.knowledge import Setup
+from likewise.producer.verdict.mending import fixes
 from likewise.shared.draws import draw_starts
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job

@@ -14,11 +14,10 @@ from likewise.producer.verdict.knowledge import (
     Setup,
     consequence,
     conventions,
-    fixes,
-    mendings,
     together,
     weight_of,
 )
+from likewise.producer.verdict.mending import fixes, mendings
 from likewise.shared.job import Experiment, Job
 from likewise.shared.job.activations import Activation
 from likewise.shared.job.layers import Layer
