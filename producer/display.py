@@ -144,7 +144,9 @@ def setting(value: Any) -> str:
     if len(text) <= LENGTH:
         return text
     if isinstance(value, list | tuple):
-        return f"{text[: LENGTH // 2]}… ({len(value)} items)"
+        in_a_row = isinstance(value[0], int) and list(value) == [*range(value[0], value[0] + len(value))]
+        begin = f"{value[0]} to {value[-1]}" if in_a_row else f"{text[: LENGTH // 2]}…"
+        return f"{begin} ({len(value)} items)"
     return f"{text[: LENGTH - 1]}…"
 
 
