@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from likewise.producer.display import printable
-from likewise.producer.job.jobfile import LAST
+from likewise.producer.job.jobfile import LAST, names_a_job
 from likewise.shared.errors import CancelledError, ResultError, UsageError
 from likewise.shared.ledger.records import ExperimentRecord
 
@@ -46,6 +46,9 @@ def find_kept(ledger: Ledger, given: str) -> KeptRecord:
     recent = ledger.experiments(limit=1 if given == LAST else SEARCHED, unreadable=unreadable.append)
     if unreadable and (given == LAST or not recent):
         raise unreadable[0]
+    if names_a_job(given) and all(record.name != given for record in recent):
+        job = printable(given)
+        raise UsageError(f"{job} is a job, not an experiment's id; likewise compare {job} trains it")
     if not recent:
         raise UsageError("there are no experiments yet; start one: likewise compare article")
     if given == LAST:

@@ -199,6 +199,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_anything_is_trained(lik
 
 def test_an_unknown_id_is_refused_with_the_nearest(likewise, desk):
     known = newest(desk).experiment_id
+    assert "digits.yaml is a job, not an experiment's id" in likewise("show", "digits.yaml").stderr
     answer = likewise("show", known[:-1] + "x")
 
     assert answer.returncode == 2
