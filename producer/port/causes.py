@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import OUTPUTS, PairStep, first_parting, reordered, written_over
+from likewise.producer.port.evidence import (
+    OUTPUTS,
+    PairStep,
+    Parting,
+    Segment,
+    first_parting,
+    reordered,
+    written_over,
+)
 from likewise.producer.port.exchanged import Arrays, RecordedCall
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.refeeding import all_partings
 from likewise.producer.port.settings import (
     CHANGEABLE,
     TRAINING_ONLY,
@@ -46,6 +55,13 @@ def place_of(pairing: Pairing, path: str) -> int:
         (number for number, step in enumerate(steps) if step.pair.reference.path == path), len(steps)
     )
     return 2 * number + 1
+
+
+def shows_in_evaluation(pairing: Pairing, setting: PortFinding) -> bool:
+    """Return whether modules with this setting give other numbers, or other shapes."""
+    step = pairing.forced.of(setting.path)
+    shaped = step is not None and step.local == np.inf and setting.setting not in TRAINING_ONLY
+    return shaped or (setting.relative_difference or 0) > pairing.tolerance
 
 
 def _of_output_shapes(pairing: Pairing) -> list[Placed]:
@@ -89,7 +105,7 @@ def _explained(pairing: Pairing, step: PairStep) -> bool:
 
 
 def _of_segments(pairing: Pairing) -> list[Placed]:
-    found = []
+    parted: list[tuple[int, float]] = []
     for number, step in enumerate(pairing.forced.steps):
         apart = step.segment
         if not step.fed and not _explained(pairing, step):  # judged with its own segment
@@ -97,10 +113,14 @@ def _of_segments(pairing: Pairing) -> list[Placed]:
         if apart > pairing.tolerance and not (
             _follows_another_shape(pairing, number) or _is_fed_as_before(pairing, number)
         ):
-            found.append((2 * number, of_segment(pairing, step.before, apart, step.pair.reference.path)))
+            parted.append((number, apart))
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
-        last = of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs")
-        found.append((2 * len(pairing.forced.steps), last))
+        parted.append((len(pairing.forced.steps), pairing.forced.outputs))
+    several = all_partings(pairing, [number for number, _ in parted])
+    found = []
+    for number, apart in parted:
+        _, end = pairing.forced.segment(number)
+        found += [(2 * number, of_parting(pairing, calls, apart, end)) for calls in several[number]]
     return _alike(found)
 
 
@@ -153,14 +173,25 @@ def _end(one: PortFinding) -> str:
 
 def of_segment(
     pairing: Pairing,
-    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]],
+    segment: Segment,
     relative: float,
     end: str,
     rung: RungName = "forward",
 ) -> PortFinding:
-    """Return what differs between two paired modules: a function, a pool, an activation, a missing layer."""
-    sides = (pairing.reference, pairing.other)
+    """Return what differs first between two paired modules: a function, a pool, a missing layer."""
     calls = first_parting(segment, pairing.tolerance)
+    return of_parting(pairing, calls, relative, end, rung)
+
+
+def of_parting(
+    pairing: Pairing,
+    calls: Parting,
+    relative: float,
+    end: str,
+    rung: RungName = "forward",
+) -> PortFinding:
+    """Return what two calls differ by, of a segment before what it leads to."""
+    sides = (pairing.reference, pairing.other)
     seen = [
         None if call is None or call.path is None else pairing.seen[side.label].get(call.path)
         for side, call in zip(sides, calls, strict=True)

@@ -6,7 +6,7 @@ each module, and each segment of calls between modules, is judged by itself, wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -18,12 +18,25 @@ from likewise.producer.port.exchanged import Arrays, RecordedCall, relative_diff
 from likewise.producer.port.forms import OutputForms, forms_of
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import Pair, WeightMapping
+from likewise.shared.port.wire import nth_call
 
 OUTPUTS = "outputs"
 _MOST_COMPARED = 2_000_000
 _LOOKED_BACK = 8
 """A call that writes over a tensor is compared with so many calls before it."""
 _WRITTEN = 1e-5
+_ACTIVATIONS = (
+    *("relu", "relu6", "re_lu", "leaky_relu", "leaky_re_lu", "prelu", "elu", "selu", "gelu", "silu", "swish"),
+    *("tanh", "sigmoid", "softmax", "log_softmax", "softplus", "softsign", "mish", "hard_sigmoid", "glu"),
+    *("hard_silu", "hard_swish", "hardswish", "hardsigmoid", "hardtanh", "log_sigmoid", "logsigmoid"),
+)
+"""Calls that are one family; those that pool are another."""
+
+
+Segment = tuple[Sequence[RecordedCall], Sequence[RecordedCall]]
+"""The calls of either side between two paired modules."""
+Parting = tuple[RecordedCall | None, RecordedCall | None]
+"""The calls of either side that part first; None where one has none there."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,12 @@ class ForcedPass:
     def of(self, path: str) -> PairStep | None:
         """Return the step of one of the reference's modules."""
         return next((step for step in self.steps if step.pair.reference.path == path), None)
+
+    def segment(self, number: int) -> tuple[Segment, str]:
+        """Return the calls before the module of a step, and its path; behind the last, before the outputs."""
+        if number == len(self.steps):
+            return self.after, "the outputs"
+        return self.steps[number].before, self.steps[number].pair.reference.path
 
     def misfits(self, tolerance: float) -> tuple[int, int]:
         """Return how many segments give something else, and how many calls in them have no counterpart.
@@ -145,9 +164,15 @@ def forced_pass(
     reference: Sequence[RecordedCall],
     *,
     training: bool = False,
+    refed: Mapping[int, NDArray[Any]] | None = None,
 ) -> ForcedPass:
-    """Run the other program on the reference's tensors, in evaluation or training, and judge each pair."""
-    calls = other.forward(inputs, forces(mapping, reference), training=training, drops=training)
+    """Run the other program on the reference's tensors, in evaluation or training, and judge each pair.
+
+    What leaves some of its calls is replaced, too, by their numbers in the pass: `refed`.
+    """
+    more = {nth_call(number): (None, array) for number, array in (refed or {}).items()}
+    force = {**forces(mapping, reference), **more}
+    calls = other.forward(inputs, force, training=training, drops=training)
     here, there = first_calls(reference), first_calls(calls)
     anchors = {pair.reference.path for pair in mapping.pairs}
     others = {pair.other.path for pair in mapping.pairs}
@@ -164,7 +189,7 @@ def forced_pass(
             _since(reference, here[pair.reference.path], anchors),
             _since(calls, there[pair.other.path], others),
         )
-        fed = one.entered is None or two.entered is None or one.entered.size == two.entered.size
+        fed = one.entered is None or two.entered is None or _is_fed(pair, one.entered, two.entered)
         left = _kept_by_both(pair, one.left, two.left)
         steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
     after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
@@ -172,6 +197,14 @@ def forced_pass(
     forms, outputs = forms_of(mine, theirs)
     shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
     return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
+
+
+def _is_fed(pair: Pair, one: NDArray[Any], two: NDArray[Any]) -> bool:
+    """Return whether one input can replace another: but for axes of one it has its shape, or, of two modules
+    that work on other shapes, as many numbers.
+    """
+    shapes = [[size for size in array.shape if size != 1] for array in (one, two)]
+    return shapes[0] == shapes[1] or (bool(pair.renamed) and one.size == two.size)
 
 
 def _kept_by_both(pair: Pair, one: NDArray[Any], two: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -207,14 +240,13 @@ def _is_of_every_sample(one: NDArray[Any], several: NDArray[Any]) -> bool:
     )
 
 
-def first_parting(
-    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
-) -> tuple[RecordedCall | None, RecordedCall | None]:
+def first_parting(segment: Segment, tolerance: float) -> Parting:
     """Return the first call of the reference whose tensor no call of the other side has, and its
     counterpart; where none but moved numbers is left, the first that has the same in another order.
     """
     here, there = _partings(segment, tolerance)
-    first = next(iter(here), None)
+    changed = [one for one in here if not _repeats(one, segment[0], tolerance)]
+    first = next(iter(changed if there else here), None)
     if first is None:  # what only moves numbers is not what changes them
         changing = next((two for two in there if two.kind not in _REARRANGING), None)
         if changing is not None:
@@ -223,9 +255,36 @@ def first_parting(
             ((one, two) for one in segment[0] for two in segment[1] if reordered(one, two, tolerance)),
             (None, next(iter(there), None)),
         )
-    same = [two for two in there if two.left.size == first.left.size]
-    twin = min(same, key=lambda two: _numbers_apart(first, two), default=None)
+    twin = same_size_twin(first, there)
+    kin = next((two for two in there if _is_kin_in_a_loop(first, two)), None)
+    if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
+        return first, kin
     return first, twin or next(iter(there), None)
+
+
+def same_size_twin(one: RecordedCall, calls: Sequence[RecordedCall]) -> RecordedCall | None:
+    """Return the call whose numbers come nearest to those of another one, of as many."""
+    same = [two for two in calls if two.left.size == one.left.size]
+    return min(same, key=lambda two: _numbers_apart(one, two), default=None)
+
+
+def family(call: RecordedCall) -> str | None:
+    """Return what a call and others that may stand in its place are."""
+    if call.kind in _ACTIVATIONS:
+        return "activation"
+    return "pool" if "pool" in call.kind else None
+
+
+def _is_kin_in_a_loop(first: RecordedCall, two: RecordedCall) -> bool:
+    """Return whether a call may be another's for a part of the numbers, as in a loop over steps."""
+    part = two.left.size < first.left.size and first.left.size % two.left.size == 0
+    return part and family(first) is not None and family(first) == family(two)
+
+
+def _repeats(one: RecordedCall, calls: Sequence[RecordedCall], tolerance: float) -> bool:
+    """Return whether a call gives what the one before it does, as a dropout does in evaluation."""
+    place = next(place for place, call in enumerate(calls) if call is one)
+    return place > 0 and _alike(one, calls[place - 1], tolerance)
 
 
 _REARRANGING = (
@@ -275,9 +334,7 @@ def _lying(array: NDArray[Any]) -> list[NDArray[Any]]:
     return [array, np.moveaxis(array, -1, 1)] if array.ndim > 2 else [array]
 
 
-def _partings(
-    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
-) -> tuple[list[RecordedCall], list[RecordedCall]]:
+def _partings(segment: Segment, tolerance: float) -> tuple[list[RecordedCall], list[RecordedCall]]:
     """Return the calls of either side whose tensor no call of the other has, in whatever order of its
     axes.
     """

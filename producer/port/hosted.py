@@ -44,6 +44,7 @@ class Hosted:
         self.divided: list[str] = []
         """The dense layers of its program that are taken as three."""
         self._divided_of: tuple[str, str | None] | None = None
+        self._laid: dict[str, str] = {}
 
     def __enter__(self) -> Hosted:
         return self
@@ -72,6 +73,10 @@ class Hosted:
             self._ask({"ask": "divide", "paths": self.divided})
         else:
             self.divided = []
+        if self._laid and self._divided_of == (named, maker):
+            self._ask({"ask": "lay_steps", "chosen": self._laid})
+        else:
+            self._laid = {}
         self._divided_of = (named, maker)
         return answer
 
@@ -83,6 +88,14 @@ class Hosted:
         self.divided = [*self.divided, *paths]
         self._ask({"ask": "divide", "paths": self.divided})
 
+    def lay_steps(self, wrapper: str, way: str) -> None:
+        """Give the layer within a wrapper its steps in another way from now on (see `worker.port.contract`).
+
+        It holds for the same program when that is opened again.
+        """
+        self._laid[wrapper] = way
+        self._ask({"ask": "lay_steps", "chosen": self._laid})
+
     def name_inputs(self, names: Sequence[str]) -> str | None:
         """Settle what the program calls the arrays of a batch, from now on; return what was assumed.
 
@@ -90,7 +103,12 @@ class Hosted:
         """
         if self.steps:
             return None
-        found = name_inputs(self.label, names, self._takes["arguments"], self._takes["inputs"])
+        declared = {
+            name: one["name"]
+            for name, one in self._takes["inputs"].items()
+            if "name" in one and name in names
+        }
+        found = name_inputs(self.label, names, self._takes["arguments"], declared)
         self._own = found.own
         return found.note
 
@@ -166,6 +184,11 @@ class Hosted:
     def lines(self) -> dict[str, str]:
         """Return where the user's file defines each of its functions, as `file.py:12`."""
         return dict(self._takes["lines"])
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """Return in which layouts the user's file says that the model takes arrays of the batch, by name."""
+        return {name: one["layout"] for name, one in self._takes["inputs"].items() if "layout" in one}
 
     @property
     def arguments(self) -> list[str] | None:

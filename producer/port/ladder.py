@@ -165,7 +165,7 @@ class Ladder:
         by_settings = [
             (causes.place_of(pairing, one.path), one)
             for one in self._findings
-            if one.rung == "settings" and (one.relative_difference or 0) > pairing.tolerance
+            if one.rung == "settings" and causes.shows_in_evaluation(pairing, one)
         ]
         self._placed = [
             *placed,

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both
-from likewise.producer.port.batch import forward_in_some_layout, outputs_as, with_targets_laid
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces, gives_the_same, outputs_of
 from likewise.producer.port.exchanged import (
@@ -29,6 +28,7 @@ from likewise.producer.port.exchanged import (
 from likewise.producer.port.file import LOCK
 from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.layouts import lay_both, outputs_as, with_targets_laid
 from likewise.producer.port.mapping import Pair, Seen, align
 from likewise.producer.port.settings import (
     CHANGEABLE,
@@ -97,21 +97,22 @@ class Pairing:
         self.beforehand = start or PortStart()
         self.start: Arrays
         """The reference's own weights, by name."""
-        word, mine, self.calls = forward_in_some_layout(reference, batch, prepare=self._begin)
+        mine, theirs, undecided = lay_both(reference, other, batch, prepare=self._begin)
+        self.word = mine.word
+        """Which axes of the batch were moved for the reference, if any."""
+        self.calls, calls = mine.calls, theirs.calls
         outputs = outputs_of(self.calls)
-        self.batch = with_targets_laid(reference, mine, word, outputs)
-        self._note_axes(reference, word, batch, self.batch)
-        entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
-        word, theirs, calls = forward_in_some_layout(other, self.batch, entered)
-        moved = outputs_as(word, outputs, outputs_of(calls))
+        self.batch = with_targets_laid(reference, mine.batch, mine.word, outputs)
+        self._note_axes(reference, mine.word, batch, self.batch)
         self.others_batch = with_targets_laid(
             other,
-            theirs,
-            word,
-            moved,
+            theirs.batch,
+            theirs.word,
+            outputs_as(theirs.word, outputs, outputs_of(calls)),
             wanted=lambda: reference.loss(outputs, self.batch.targets)[0],
         )
-        self._note_axes(other, word, self.batch, self.others_batch)
+        self._note_axes(other, theirs.word, batch, self.others_batch)
+        self.notes += undecided
         self._others_own = other.weights() if self.beforehand.checkpoints[1] else {}
         # Once both have run, since a Keras model may be built by its first call.
         self.described = {side.label: side.describe() for side in (reference, other)}
@@ -253,6 +254,18 @@ class Pairing:
         """Load the reference's weights and run the other program with the reference's tensors."""
         self.other.load(self.loaded())
         self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
+
+    def wrappers(self, side: Hosted) -> Mapping[str, Sequence[str]]:
+        """Return what gives its layer the steps of a sequence, by path, with the ways that each has."""
+        found: Mapping[str, Sequence[str]] = self.described[side.label].get("wrappers", {})
+        return found
+
+    def lay_steps(self, side: Hosted, wrapper: str, way: str) -> None:
+        """Let a wrapper of a program give its layer its steps in another way, and force anew."""
+        side.lay_steps(wrapper, way)
+        if side is self.reference:
+            self.calls = side.forward(self.batch.inputs)
+        self.force()
 
     def loaded(self) -> Arrays:
         """Return the reference's weights for the other side; what that has alone adds nothing."""

@@ -25,6 +25,7 @@ _MOST_ASSIGNMENTS = 64
 _MISFITS_OF_WIRING = 2
 """Fewer segments that misfit are no exchanged modules, of which each misfits."""
 _MOST_ROUNDS = 12
+_MOST_WRAPPERS = 12
 _MOST_CHANGED = 32
 """No more pairs are proved by a change, each of which costs a pass of both programs."""
 _CHANGE = 0.1
@@ -34,6 +35,7 @@ def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
     """Load the reference's weights into the other program and settle by values what shapes leave open."""
     tell("mapping: each pair of modules is fed the same and compared by values")
     pairing.force()
+    _settle_steps(pairing)
     _settle_row_orders(pairing)
     _settle_crossed(pairing)
     _settle_siblings(pairing)
@@ -41,6 +43,29 @@ def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
     _settle_own(pairing)
     pairing.changes = _prove_by_change(pairing)
     pairing.finish(tell)
+
+
+def _settle_steps(pairing: Pairing) -> None:
+    """Let what wraps layers give them the steps of a sequence as the other program has them."""
+    for side in (pairing.reference, pairing.other):
+        for path, (own, *ways) in list(pairing.wrappers(side).items())[:_MOST_WRAPPERS]:
+            best = _unfit(pairing), own
+            for way in ways if best[0] else ():
+                pairing.lay_steps(side, path, way)
+                best = min(best, (_unfit(pairing), way), key=lambda one: one[0])
+            if best[1] != (ways[-1] if ways else own):
+                pairing.lay_steps(side, path, best[1])
+
+
+def _unfit(pairing: Pairing) -> int:
+    """Return how many modules are not fed what the reference's are, with its axes."""
+    found = 0
+    for step in pairing.forced.steps:
+        call = pairing.call(step.pair)
+        one, two = None if call is None else call.entered, step.entered
+        unlike = one is not None and two is not None and one.shape != two.shape
+        found += unlike or step.segment > pairing.tolerance or step.local == np.inf
+    return found
 
 
 def _settle_row_orders(pairing: Pairing) -> None:

@@ -18,6 +18,7 @@ from likewise.producer.port.evidence import ForcedPass, PairStep, forced_pass
 from likewise.producer.port.exchanged import DrawSite, RecordedCall, relative_difference
 from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.setting_causes import together
@@ -173,6 +174,23 @@ class TrainingPass:
             more = _shares(drawn[0][-1], segment[1]) or ""
         return found.model_copy(update={"text": f"in training mode, {found.text}{more}"})
 
+    def _by_steps(self, pair: Pair) -> str:
+        """Say where one program normalizes each step of a sequence by itself."""
+        pairing = self._pairing
+        sides = (pairing.reference, pair.reference.path), (pairing.other, pair.other.path)
+        around = [
+            next((one for one in pairing.wrappers(side) if path.startswith(f"{one}.")), None)
+            for side, path in sides
+        ]
+        if (around[0] is None) == (around[1] is None):
+            return ""
+        place = 0 if around[1] is None else 1
+        (side, _), (without, _) = sides[place], sides[1 - place]
+        return (
+            f"; {around[place]} of {side.label}, a TimeDistributed, gives it each step by itself, with "
+            f"statistics of its own, and {without.label} gives it all steps at once"
+        )
+
     def _of_module(self, step: PairStep) -> PortFinding:
         pairing, pair = self._pairing, step.pair
         reference, other = pairing.reference, pairing.other
@@ -183,6 +201,7 @@ class TrainingPass:
         )
         fix = {}
         if pair.reference.kind == "batch_norm":
+            text += self._by_steps(pair)
             rests = next((side for side in (0, 1) if self._rests(side, step)), None)
             if rests is not None:
                 still, moves = (reference, other)[:: 1 if rests == 0 else -1]

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both, count, gap, number
-from likewise.producer.port.batch import forward_in_some_layout
 from likewise.producer.port.evidence import outputs_of
-from likewise.producer.port.exchanged import Arrays, FreeTraining, RowOrder, relative_difference
+from likewise.producer.port.exchanged import Arrays, Batch, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.file import Port, PortPlan
 from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.ladder import climb
+from likewise.producer.port.layouts import forward_in_some_layout
 from likewise.producer.port.models import PortTraining, SeedGap, SideTraining
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rows import rows_of
@@ -110,10 +110,11 @@ class Trainer:
 
         Raises UsageError where there is nothing to train.
         """
-        self._draw_starts(seeds)
+        word = self._draw_starts(seeds, self._found.batch)
         self.pairing = self._found.pair(self._port.precision, self._tell)
-        if self.pairing.reference.divided:  # its weights have other names now
-            self._draw_starts(seeds)
+        # Its weights have other names now, or it is built by a batch that lies otherwise.
+        if self.pairing.reference.divided or (self._starts and word != self.pairing.word):
+            self._draw_starts(seeds, self.pairing.batch)
             self.pairing = self._found.pair(self._port.precision, self._tell)
         self._starts = {seed: self._named(start) for seed, start in self._starts.items()}
         settle(self.pairing, self._tell)
@@ -130,18 +131,19 @@ class Trainer:
         found = self._one(self._start(seed), seed, reference=False)
         return replace(found, losses=under_names(reference.losses, found.losses))
 
-    def _draw_starts(self, seeds: Sequence[int]) -> None:
-        """Make the reference's model once for each seed, and keep its weights."""
+    def _draw_starts(self, seeds: Sequence[int], batch: Batch) -> str | None:
+        """Make the reference's model once for each seed, and keep its weights; return how the batch lies."""
+        word = None
         if any(self._found.start.checkpoints):
-            return
+            return word
         program, reference = self._port.programs[0], self._found.hosts[0]
         for seed in (*seeds, None):
             reference.open(program.file, program.maker, self._port.precision, seed=seed or 0)
             if seed is not None:
-                batch = self._found.batch
                 reference.name_inputs(list(batch.inputs))
-                forward_in_some_layout(reference, batch)  # which builds it
+                word = forward_in_some_layout(reference, batch).word  # which builds it
                 self._starts[seed] = reference.weights()
+        return word
 
     def _named(self, start: Arrays) -> Arrays:
         """Return the weights of an earlier making of the model by the names that they have in this one: Keras

@@ -162,5 +162,9 @@ FAULTS = [
     Fault("preact", "x = F.relu(x)\n", "x = F.relu(x, inplace=True)\n", "forward", "add"),
     Fault("preact", "return shortcut +", "return x +", "forward", "add"),
     Fault("preact", "F.adaptive_avg_pool2d(F.relu(x), 1)", "F.adaptive_avg_pool2d(x, 1)", "forward", "relu"),
+    Fault("video", "F.max_pool2d(", "F.avg_pool2d(", "forward", "shrink"),
+    Fault("video", "torch.tanh(", "torch.sigmoid(", "forward", "tanh"),
+    Fault("video", "nn.Dropout(0.2)", "nn.Dropout(0.5)", "settings", "drop", "rate"),
+    Fault("video", "nn.Conv2d(4, 5, 3)", "nn.Conv2d(4, 5, 3, padding=1)", "settings", "shapes", "padding"),
     Fault("preact", '1 - group["lr"] * 0.01', "1 - 0.01", "update", "norm", line="def optimizer"),
 ]

@@ -17,7 +17,7 @@ from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck, PortFinding
 from likewise.producer.port.new import write_port
 from likewise.producer.port.pairing import Pairing
-from likewise.shared.errors import RunFailedError
+from likewise.shared.errors import DataError, RunFailedError
 
 from . import faults_as_written, faults_of_data, faults_of_nets, faults_of_trainings
 from .batches import BATCHES, batch_for
@@ -123,6 +123,26 @@ def test_what_follows_a_module_of_another_shape_is_no_finding_of_its_own(
     ], [one.text for one in found.findings]
 
 
+def test_two_faults_between_the_same_modules_of_a_time_distributed_stack_are_both_told(
+    check: Callable[..., PortCheck],
+) -> None:
+    edits = (
+        ("F.max_pool2d(F.relu(self.edges(x)), 2)", "F.avg_pool2d(F.leaky_relu(self.edges(x)), 2)"),
+        ("torch.tanh(", "torch.sigmoid("),
+    )
+    found = check("video", side="torch", edits=edits)
+    told = [one.path for one in found.findings if one.rung == "forward"]
+    assert told == ["frames.frame.rectify", "frames.frame.shrink", "tanh"], [
+        one.text for one in found.findings
+    ]
+    frames = "video.flatten(0, 1)"
+    steps_first = (
+        (frames, "video.transpose(0, 1).flatten(0, 1)"),
+        ("frames.unflatten(0, video.shape[:2])", "frames.unflatten(0, (3, -1)).transpose(0, 1)"),
+    )
+    assert check("video", side="torch", edits=steps_first).agrees
+
+
 def test_a_weight_that_a_program_does_not_have_is_refused(hosts: tuple[Hosted, Hosted]) -> None:
     for host in hosts:
         host.open(PROGRAMS / f"mlp_{host.label}.py", None, "float64")
@@ -147,6 +167,31 @@ def test_pictures_may_have_their_channels_where_either_framework_has_them(
     )
     assert found.agrees, [one.text for one in found.findings]
     assert "keras was fed the batch with its axes as channels last" in found.notes
+
+
+def test_a_reference_that_moves_the_channels_itself_is_fed_as_its_first_module_shows(
+    hosts: tuple[Hosted, Hosted], tmp_path: Path
+) -> None:
+    keras, torch = hosts
+    text = (PROGRAMS / "pictures_torch.py").read_text()
+    old = "def forward(self, x):\n"
+    assert text.count(old) == 1
+    inside = f"{old}        x = x.reshape(-1, 5, 5, 3).permute(0, 3, 1, 2)\n"
+    (tmp_path / "pictures_torch.py").write_text(text.replace(old, inside))
+
+    def checked(more: str) -> PortCheck:
+        (tmp_path / "side.py").write_text(f"from pictures_torch import *\n{more}")
+        keras.open(PROGRAMS / "pictures_keras.py", None, "float64")
+        torch.open(tmp_path / "side.py", None, "float64")
+        pairing = Pairing(torch, keras, batch_for("pictures"), precision="float64", tell=lambda _: None)
+        return climb(pairing, until="forward", tell=lambda _: None)
+
+    found = checked("")
+    assert found.agrees, [one.text for one in found.findings]
+    assert not any("axes" in note for note in found.notes)
+    assert not checked('inputs = {"x": {"layout": "channels first"}}\n').agrees
+    with pytest.raises(DataError, match="torch: its inputs say that x lies as 'last'; a layout is one of"):
+        checked('inputs = {"x": {"layout": "last"}}\n')
 
 
 def test_each_side_takes_over_what_its_program_defines(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ class _Host:
             "change": self._change,
             "override": self._override,
             "divide": self._divide,
+            "lay_steps": self._lay_steps,
             "arrange": self._arrange,
             "feed": self._feed,
             "data": self._data,
@@ -125,7 +126,7 @@ class _Host:
             "input": self.program.input_spec(),
             "functions": self.program.functions,
             "arguments": self.program.arguments(),
-            "inputs": self.program.names_of_inputs,
+            "inputs": self.program.declared_inputs,
             "lines": self.program.lines_of_functions,
             "import_s": self._import_s,
             "build_s": time.perf_counter() - imported,
@@ -173,6 +174,10 @@ class _Host:
 
     def _divide(self, question: dict[str, Any], _: Arrays) -> Answer:
         self.program.divide(question["paths"])
+        return {}, {}
+
+    def _lay_steps(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.lay_steps(question["chosen"])
         return {}, {}
 
     def _override(self, question: dict[str, Any], _: Arrays) -> Answer:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.port.wire import nth_call
 from likewise.worker.port.randomness import Arrangement, Randomness, RandomSite
 
 T = TypeVar("T")
@@ -30,6 +31,10 @@ STEPS_OF_SCHEDULE = 5
 """The learning rates of so many first updates are told of an optimizer with a schedule."""
 AS_WRITTEN = "as_written"
 """The precision of a program that is timed: whatever its own code makes, with nothing widened or watched."""
+WHOLE, SAMPLES_FIRST, STEPS_FIRST, ONE_BY_ONE = "whole", "samples first", "steps first", "one by one"
+"""The ways in which what wraps a layer may give it the steps of a sequence: all in their own axis, among the
+samples (those of a sample, or those of a step, one behind the other), or in a call for each step.
+"""
 PROJECTIONS = ("query", "key", "value")
 """The parts of an attention that are kept in one tensor, in this order."""
 OUTPUTS = "outputs"
@@ -86,6 +91,8 @@ class Call:
 class Forced:
     """A module's input and output that replace its own, in the common layout, where they have its shapes.
 
+    Of a call that is forced by its number (see `nth_call`) only what leaves is replaced.
+
     Gradients still pass through the module as if they were its own.
     """
 
@@ -100,6 +107,8 @@ class Forward:
     calls: list[Call] = field(default_factory=list)
     arrays: Arrays = field(default_factory=dict)
     sites: list[RandomSite] = field(default_factory=list)
+    force: dict[str, Forced] = field(default_factory=dict)
+    """What is forced in this pass, by the paths of modules and by `nth_call`."""
     """Where the program drew random numbers. What entered a dropout is `<key>.entered` of the arrays."""
 
     def add(self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]) -> None:
@@ -109,6 +118,17 @@ class Forward:
         if entered is not None:
             self.arrays[f"{place}.in"] = entered
         self.arrays[f"{place}.out"] = left
+
+    def add_forced(
+        self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]
+    ) -> NDArray[Any] | None:
+        """Append a call as `add` does; return what is forced to leave it, if anything is."""
+        forced = self.force.pop(nth_call(len(self.calls)), Forced()).output
+        if call.path is not None:
+            by_path = self.force.pop(call.path, Forced()).output
+            forced = by_path if forced is None else forced
+        self.add(call, entered=entered, left=left)
+        return forced
 
     def saw_draws(self, randomness: Randomness) -> None:
         """Take over the sites of the pass, with what entered its dropouts."""
@@ -191,6 +211,12 @@ class ImportedProgram(ABC):
     def divide(self, paths: Sequence[str]) -> None:
         """Take these dense layers alone as three from now on: `PROJECTIONS`, one behind the other."""
 
+    def lay_steps(self, chosen: Mapping[str, str]) -> None:  # noqa: B027 -- most frameworks have no such wrappers
+        """Give the layers within these wrappers their steps in another way (see `WHOLE`) from now on.
+
+        `describe` tells the `wrappers` by path, with the ways that each has, of which the first is its own.
+        """
+
     def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
         """Give optimizers that are made from now on these numbers, by the names of `describe`."""
         self._overrides = optimizers
@@ -231,8 +257,10 @@ class ImportedProgram(ABC):
 
     @property
     @abstractmethod
-    def names_of_inputs(self) -> dict[str, str]:
-        """Return what the user's file says that the model calls the batch's arrays."""
+    def declared_inputs(self) -> dict[str, dict[str, str]]:
+        """Return what the user's file says of the batch's arrays, by their names there: the model's `name`
+        for one, and the `layout` in which the model takes it.
+        """
 
     @abstractmethod
     def arguments(self) -> list[str] | None:

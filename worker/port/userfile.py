@@ -45,8 +45,8 @@ class UserFile:
         for other in FUNCTIONS[1:]:
             if callable(found := getattr(module, other, None)):
                 self._functions[other] = found
-        self.inputs: dict[str, str] = self._names_of_inputs(getattr(module, "inputs", None))
-        """What the model calls the batch's arrays, by their names there, where the file says so."""
+        self.inputs: dict[str, dict[str, str]] = self._inputs(getattr(module, "inputs", None))
+        """What the file says of the batch's arrays, by their names there: the model's `name` and `layout`."""
 
     @property
     def lines(self) -> dict[str, str]:
@@ -74,15 +74,20 @@ class UserFile:
         """Take a function for one that the file does not define; return whether it does not."""
         return self._functions.setdefault(name, function) is function
 
-    def _names_of_inputs(self, given: Any) -> dict[str, str]:
+    def _inputs(self, given: Any) -> dict[str, dict[str, str]]:
         if given is None or callable(given):
             return {}
-        if not isinstance(given, dict) or not all(isinstance(one, str) for one in [*given, *given.values()]):
-            raise ProgramError(
-                f"inputs of {self.file.name} must be a mapping from the batch's names to the model's, "
-                'such as {"token_ids": "input_ids"}'
-            )
-        return dict(given)
+        told: dict[str, dict[str, str]] = {}
+        for name, one in given.items() if isinstance(given, dict) else [(None, None)]:
+            said: Any = {"name": one} if isinstance(one, str) else one
+            words = isinstance(said, dict) and all(isinstance(word, str) for word in said.values())
+            if not isinstance(name, str) or not words or not set(said) <= {"name", "layout"}:
+                raise ProgramError(
+                    f"inputs of {self.file.name} must be a mapping from the batch's names to the model's, "
+                    'such as {"token_ids": "input_ids"}, or to {"layout": "as given"}'
+                )
+            told[name] = said
+        return told
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call one of the functions. Raises ProgramError with the user's own line where that fails."""

@@ -23,6 +23,13 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEA
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
+from likewise.worker.adapters.tensorflow_adapter.imported_steps import (
+    choose,
+    proving,
+    show_steps,
+    ways,
+    wrappers,
+)
 from likewise.worker.adapters.tensorflow_adapter.imported_timing import clocks_of, device_of
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import (
     Steps,
@@ -67,6 +74,7 @@ def open_program(file: Path, maker: str | None, *, precision: str, seed: int) ->
     else:
         tf.config.run_functions_eagerly(True)  # so that what runs can be seen
         split_groups()
+        show_steps()
         asked = keep_precision(precision)  # before the user's code makes a layer
     keras.utils.set_random_seed(seed)
     return KerasProgram(UserFile(file, maker), precision=precision, asked=asked)
@@ -91,6 +99,7 @@ class KerasProgram(ImportedProgram):
         self.paths: dict[int, str] = {}
         self._layers: dict[str, Any] = {}
         self._divided: frozenset[str] = frozenset()
+        self._proved = False
 
     def divide(self, paths: Sequence[str]) -> None:
         self._divided = frozenset(paths)
@@ -98,6 +107,11 @@ class KerasProgram(ImportedProgram):
             one.clear()
         if all(one.built for one in self._models.values()):
             self._look()
+
+    def lay_steps(self, chosen: Mapping[str, str]) -> None:
+        there = wrappers(self._walked())
+        for path, way in chosen.items():
+            choose(there[path], way)
 
     def _look(self) -> None:
         """List the layers that are known, once the model is built."""
@@ -133,6 +147,7 @@ class KerasProgram(ImportedProgram):
             "version": tf.__version__,
             "keras": keras.__version__,
             "modules": [self._module(path, one) for path, one in self.known.items()],
+            "wrappers": {path: ways(one) for path, one in wrappers(self._walked()).items()},
             "optimizers": self._optimizers(),
             "several": not isinstance(self._given, keras.Model),
             "functions": self.functions,
@@ -182,7 +197,7 @@ class KerasProgram(ImportedProgram):
         return optimizer
 
     @property
-    def names_of_inputs(self) -> dict[str, str]:
+    def declared_inputs(self) -> dict[str, dict[str, str]]:
         return self._file.inputs
 
     def arguments(self) -> list[str] | None:
@@ -264,12 +279,22 @@ class KerasProgram(ImportedProgram):
     def _run(
         self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness, *, training: bool
     ) -> tuple[Forward, dict[str, Any]]:
+        self._prove_steps(inputs, training=training)
         recorder = Recorder(self, force, randomness)
+        layers = recorder.watching_layers(self._layers.values())
         resting = Steps(self._by_name, rests=True).watching()
         drawing = drawing_from(randomness, training=training)
-        with drawing, resting, patched(recorder.wrapped), recorder.watching_functions():
+        with drawing, resting, patched(recorder.wrapped), recorder.watching_functions(), layers:
             outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
+
+    def _prove_steps(self, inputs: Arrays, *, training: bool) -> None:
+        """Hold each `TimeDistributed` once against what Keras gives, in evaluation."""
+        if not training and not self._proved and isinstance(self._given, keras.Model):
+            self._proved = True
+            if wrappers(self._walked()):
+                with proving():
+                    self._outputs(inputs, training=False)
 
     def _outputs(self, inputs: Arrays, *, training: bool) -> dict[str, Any]:
         if not isinstance(self._given, keras.Model):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     parts,
     third_of,
 )
+from likewise.worker.adapters.tensorflow_adapter.imported_steps import replaced_call
 from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
@@ -39,13 +40,12 @@ class Recorder:
     """It records the calls of known layers and of other operations, and forces what it is told."""
 
     def __init__(self, program: Watched, force: Mapping[str, Forced], randomness: Randomness) -> None:
-        self.found = Forward()
+        self.found = Forward(force=dict(force))
         self._randomness = randomness
         randomness.calls = self.found.calls
         self._table = program.known
         self._paths = program.paths
         self._lines = program.lines
-        self._force = dict(force)
         self._inside = 0
 
     def wrapped(self, original: Any) -> Any:
@@ -53,7 +53,7 @@ class Recorder:
 
         def call(layer: Any, *arguments: Any, **named: Any) -> Any:
             path = self._paths.get(id(layer))
-            if self._inside or (path in self._table and self._table[path].kind == OWN):
+            if self._inside or not arguments or (path in self._table and self._table[path].kind == OWN):
                 return original(layer, *arguments, **named)
             if path in self._table:
                 return self._known_call(path, layer, original, arguments, named)
@@ -69,10 +69,21 @@ class Recorder:
             finally:
                 self._inside -= 1
             line = users_line() or self._lines.get(id(layer))
-            self._saw(_kind(layer), line, output)
-            return output
+            return self._saw(_kind(layer), line, output)
 
         return call
+
+    @contextmanager
+    def watching_layers(self, layers: Iterable[Any]) -> Iterator[None]:
+        """Record known layers whose `call` is run by another one, past their `__call__`."""
+        with ExitStack() as stack:
+            for layer in {id(one): one for one in layers}.values():
+                stack.enter_context(replaced_call(layer, self._run_by_another(layer, layer.call)))
+            yield
+
+    def _run_by_another(self, layer: Any, own: Callable[..., Any]) -> Callable[..., Any]:
+        seen = self.wrapped(lambda _, *arguments, **named: own(*arguments, **named))
+        return lambda *arguments, **named: seen(layer, *arguments, **named)
 
     @contextmanager
     def watching_functions(self) -> Iterator[None]:
@@ -97,9 +108,7 @@ class Recorder:
                 output = original(*arguments, **named)
             finally:
                 self._inside -= 1
-            if not self._inside:
-                self._saw(name, users_line(), output)
-            return output
+            return output if self._inside else self._saw(name, users_line(), output)
 
         return function
 
@@ -155,19 +164,18 @@ class Recorder:
         `apply` gets what enters, and a function for what leaves before an activation.
         """
         one = self._table[path]
-        forced = self._force.pop(path, Forced())
+        forced_input = self.found.force.get(path, Forced()).input
         entered = one.enters(np.array(first))
-        if forced.input is not None:
-            first = _through(first, one.back(forced.input, first.shape))
+        if forced_input is not None:
+            first = _through(first, one.back(forced_input, first.shape))
 
         def left(output: Any) -> Any:
             head = output[0] if isinstance(output, list | tuple) else output
-            self.found.add(
-                Call(path=path, kind=one.kind, line=line), entered=entered, left=one.leaves(np.array(head))
-            )
-            if forced.output is None:
+            call = Call(path=path, kind=one.kind, line=line)
+            forced = self.found.add_forced(call, entered=entered, left=one.leaves(np.array(head)))
+            if forced is None:
                 return output
-            replaced = _through(head, one.back(forced.output, head.shape))
+            replaced = _through(head, one.back(forced, head.shape))
             return type(output)([replaced, *output[1:]]) if isinstance(output, list | tuple) else replaced
 
         self._inside += 1
@@ -180,23 +188,19 @@ class Recorder:
 
     def _activated(self, one: Known, line: str | None, activation: Any, values: Any) -> Any:
         output = activation(values)
-        self.found.add(
-            Call(path=None, kind=one.activation or "", line=line),
-            entered=None,
-            left=one.leaves(np.array(output)),
-        )
-        return output
+        call = Call(path=None, kind=one.activation or "", line=line)
+        forced = self.found.add_forced(call, entered=None, left=one.leaves(np.array(output)))
+        return output if forced is None else _through(output, one.back(forced, output.shape))
 
-    def _saw(self, kind: str, line: str | None, output: Any) -> None:
+    def _saw(self, kind: str, line: str | None, output: Any) -> Any:
+        """Record another call; return what leaves it, which may be forced."""
         if kind in _SILENT or not hasattr(output, "dtype") or "bool" in str(output.dtype):
-            return
+            return output
         if len(output.shape) == 0:
-            return
-        self.found.add(
-            Call(path=None, kind=kind, line=line),
-            entered=None,
-            left=np.array(output),
-        )
+            return output
+        call = Call(path=None, kind=kind, line=line)
+        forced = self.found.add_forced(call, entered=None, left=np.array(output))
+        return output if forced is None else _through(output, forced)
 
 
 def _kind(layer: Any) -> str:

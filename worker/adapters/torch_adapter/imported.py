@@ -185,7 +185,7 @@ class TorchProgram(ImportedProgram):
         return (given, []) if "step" in self._file.functions else (optimizer, schedulers)
 
     @property
-    def names_of_inputs(self) -> dict[str, str]:
+    def declared_inputs(self) -> dict[str, dict[str, str]]:
         return self._file.inputs
 
     def arguments(self) -> list[str] | None:

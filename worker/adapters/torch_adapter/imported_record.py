@@ -55,13 +55,12 @@ class Recorder:
         randomness: Randomness,
         steps: Steps,
     ) -> None:
-        self.found = Forward()
+        self.found = Forward(force=dict(force))
         self._randomness = randomness
         self._steps = steps
         randomness.calls = self.found.calls
         self._model = model
         self._table = table
-        self._force = dict(force)
         self._inside = 0
         self._within: tuple[str, nn.Module] | None = None
         self._of_weights = {
@@ -105,12 +104,12 @@ class Recorder:
                     f"{path} is given a packed sequence, which cannot be looked into; for the check, give it "
                     "the padded one"
                 )
-            forced = self._force.get(path)
+            forced = self.found.force.get(path, Forced()).input
             with torch._C.DisableTorchFunction():  # what is done here is not the program's
                 self._versions.append(version_of(first))
                 self._entered.append(one.enters(_array(first)))
-                if forced is not None and forced.input is not None:
-                    return (_through(first, one.leaves(forced.input)), *arguments[1:])
+                if forced is not None:
+                    return (_through(first, one.leaves(forced)), *arguments[1:])
             return None
 
         def after(_: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
@@ -120,12 +119,11 @@ class Recorder:
             first = output[0] if isinstance(output, tuple) else output
             entered = self._entered.pop()
             call = Call(path=path, kind=one.kind, line=users_line(), in_place=in_place)
-            forced = self._force.pop(path, None)
             with torch._C.DisableTorchFunction():
-                self.found.add(call, entered=entered, left=one.enters(_array(first)))
-                if forced is None or forced.output is None:
+                forced = self.found.add_forced(call, entered=entered, left=one.enters(_array(first)))
+                if forced is None:
                     return None
-                replaced = _through(first, one.leaves(forced.output))
+                replaced = _through(first, one.leaves(forced))
             return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
 
         stack.callback(module.register_forward_pre_hook(before).remove)
@@ -171,35 +169,35 @@ class Recorder:
     ) -> torch.Tensor:
         """Record what enters and leaves a part of a module, and force what it is told."""
         one = self._table[path]
-        forced = self._force.pop(path, Forced())
+        forced_input = self.found.force.get(path, Forced()).input
         with torch._C.DisableTorchFunction():
             came = one.enters(_array(entered))
-            if forced.input is not None:
-                entered = _through(entered, one.leaves(forced.input))
+            if forced_input is not None:
+                entered = _through(entered, one.leaves(forced_input))
             output = apply(entered)
             call = Call(path=path, kind=one.kind, line=users_line())
-            self.found.add(call, entered=came, left=one.enters(_array(output)))
-            return output if forced.output is None else _through(output, one.leaves(forced.output))
+            forced = self.found.add_forced(call, entered=came, left=one.enters(_array(output)))
+            return output if forced is None else _through(output, one.leaves(forced))
 
-    def saw(self, name: str, output: Any, arguments: tuple[Any, ...], *, in_place: bool) -> None:
-        """Record a function's call, unless it is one within a known module."""
-        if isinstance(output, tuple) and output:  # such as the largest numbers, with their places
-            output = output[0]
+    def saw(self, name: str, gave: Any, arguments: tuple[Any, ...], *, in_place: bool) -> Any:
+        """Record a function's call, unless it is one within a known module; return what leaves it, which may
+        be forced.
+        """
+        # The first of several, such as the largest numbers, with their places.
+        output = gave[0] if isinstance(gave, tuple) and gave else gave
         if self._inside or self._steps.running or name in _SILENT or not isinstance(output, torch.Tensor):
-            return
+            return gave
         if output.dtype == torch.bool or output.dim() == 0:
-            return
-        self.found.add(
-            Call(
-                path=None,
-                kind=name.strip("_"),
-                line=users_line(),
-                zeros=_zeros(arguments) if name == "pad" else None,
-                in_place=in_place,
-            ),
-            entered=None,
-            left=_array(output),
+            return gave
+        call = Call(
+            path=None,
+            kind=name.strip("_"),
+            line=users_line(),
+            zeros=_zeros(arguments) if name == "pad" else None,
+            in_place=in_place,
         )
+        forced = self.found.add_forced(call, entered=None, left=_array(output))
+        return gave if forced is None or output is not gave or in_place else _through(output, forced)
 
 
 class _Functions(TorchFunctionMode):  # type: ignore[misc]
@@ -212,8 +210,7 @@ class _Functions(TorchFunctionMode):  # type: ignore[misc]
         version = version_of(first)
         output = self._recorder.run(func, args, kwargs or {})
         in_place = output is first and version_of(first) != version
-        self._recorder.saw(getattr(func, "__name__", "function"), output, args, in_place=in_place)
-        return output
+        return self._recorder.saw(getattr(func, "__name__", "function"), output, args, in_place=in_place)
 
 
 def version_of(tensor: Any) -> int:

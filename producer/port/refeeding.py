@@ -1,0 +1,154 @@
+"""Finds every cause in a segment of calls between two paired modules, by refeeding.
+
+Where two calls part first, the other program's is given what the reference's gives, and the segment is
+looked at again. What is found so counts only where it explains the whole segment: what enters the next module
+is then the reference's. Each further place must be a cause by itself: two calls of one family, or a call that
+one program has more. Arithmetic that two authors write otherwise never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.port.evidence import (
+    ForcedPass,
+    Parting,
+    Segment,
+    family,
+    first_parting,
+    forced_pass,
+    same_size_twin,
+)
+from likewise.producer.port.exchanged import RecordedCall, relative_difference
+from likewise.producer.port.pairing import Pairing
+
+Array = NDArray[Any]
+_MOST_CAUSES = 4
+"""No more causes than this are looked for in one segment."""
+
+
+@dataclass
+class _Looked:
+    """A segment that is looked at, and what was found in it."""
+
+    partings: list[Parting] = field(default_factory=list)
+    handled: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+    """The places within the segment of the calls of either side that were told."""
+    refed: dict[int, Array] = field(default_factory=dict)
+    """What leaves calls of the other program from now on, by their numbers in the pass."""
+    ended: bool = False
+    explained: bool = False
+    """Whether the places explain the whole segment, each further one by itself."""
+
+    def left(self, segment: Segment) -> Segment:
+        """Return the calls of a segment that were not told yet."""
+        one, two = (
+            tuple(call for place, call in enumerate(calls) if place not in handled)
+            for calls, handled in zip(segment, self.handled, strict=True)
+        )
+        return one, two
+
+
+def all_partings(pairing: Pairing, numbers: Sequence[int]) -> dict[int, list[Parting]]:
+    """Return where these segments part, the first place first.
+
+    There are more places than the first only where all of them together explain the segment.
+    """
+    looked = {number: _Looked() for number in numbers}
+    forced = pairing.forced
+    for _ in range(_MOST_CAUSES):
+        for number, one in looked.items():
+            if not one.ended:
+                _look(pairing, forced, number, one)
+        if all(one.ended for one in looked.values()):
+            break
+        refed = {place: array for one in looked.values() for place, array in one.refed.items()}
+        forced = forced_pass(pairing.other, pairing.inputs, pairing.mapping, pairing.calls, refed=refed)
+        if len(forced.calls) != len(pairing.forced.calls):  # what it runs depends on what it is fed
+            break
+        for number, one in looked.items():
+            if not one.ended and _apart(forced, number) <= pairing.tolerance:
+                one.ended = one.explained = True
+    return {number: one.partings[: None if one.explained else 1] for number, one in looked.items()}
+
+
+def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> None:
+    """Note where a segment parts first of what is left of it, and what is to be refed there."""
+    segment, _ = forced.segment(number)
+    left = one.left(segment)
+    mine, theirs = first_parting(left, pairing.tolerance)
+    refed, wanted = theirs, None
+    if mine is None and theirs is not None:
+        wanted = _without(pairing, forced, number, one, theirs)
+    elif mine is not None and theirs is not None:
+        kin = family(mine) is not None and family(mine) == family(theirs)
+        refed = theirs if mine.left.size == theirs.left.size else same_size_twin(mine, left[1])
+        if refed is not None and (kin or not one.partings):
+            wanted = _nearest(_lyings(mine.left, refed.left.shape), refed.left)
+    lacks = mine is not None and bool(one.partings) and _lacks(pairing, forced, number, mine)
+    one.partings.append((mine, None if lacks else theirs))
+    if lacks or wanted is None or theirs is None or refed is None:
+        one.ended, one.explained = True, lacks
+        return
+    if mine is not None:
+        one.handled[0].add(_place(mine, segment[0]))
+    between = range(_place(theirs, segment[1]), _place(refed, segment[1]) + 1)
+    one.handled[1].update(between if between else [_place(refed, segment[1])])
+    one.refed[_place(refed, forced.calls)] = wanted
+
+
+def _without(
+    pairing: Pairing, forced: ForcedPass, number: int, one: _Looked, theirs: RecordedCall
+) -> Array | None:
+    """Return what the reference has where the other program calls something more: what that was given."""
+    place = _place(theirs, forced.calls)
+    before = one.refed.get(place - 1, forced.calls[place - 1].left if place else None)
+    given = [call.left for call in forced.segment(number)[0][0]]
+    if number < len(pairing.forced.steps):
+        call = pairing.call(pairing.forced.steps[number].pair)
+        given += [] if call is None or call.entered is None else [call.entered]
+    fits = [array for array in given if before is not None and _has_numbers_of(array, before, pairing)]
+    return _nearest([one for array in fits for one in _lyings(array, theirs.left.shape)], theirs.left)
+
+
+def _lacks(pairing: Pairing, forced: ForcedPass, number: int, mine: RecordedCall) -> bool:
+    """Return whether the other program goes on with what the reference has right before a call."""
+    if number >= len(forced.steps) or (entered := forced.steps[number].entered) is None:
+        return False
+    segment = forced.segment(number)[0][0]
+    place = _place(mine, segment)
+    return place > 0 and _has_numbers_of(segment[place - 1].left, entered, pairing)
+
+
+def _has_numbers_of(one: Array, two: Array, pairing: Pairing) -> bool:
+    """Return whether two tensors have the same numbers, in whatever order."""
+    if one.size != two.size:
+        return False
+    return relative_difference(np.sort(one.ravel()), np.sort(two.ravel())) <= pairing.tolerance
+
+
+def _lyings(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield an array in the orders of axes that fit a shape: as it is, with its channels moved, or joined."""
+    if array.size != np.prod(shape, dtype=np.int64):
+        return
+    moved = [array]
+    if array.ndim > 2:
+        moved += [np.moveaxis(array, -1, 1), np.moveaxis(array, 1, -1)]
+    yield from (one.reshape(shape) for one in moved)
+
+
+def _nearest(several: Iterator[Array] | Sequence[Array], to: Array) -> Array | None:
+    return min(several, key=lambda one: relative_difference(one, to), default=None)
+
+
+def _apart(forced: ForcedPass, number: int) -> float:
+    return forced.outputs if number == len(forced.steps) else forced.steps[number].segment
+
+
+def _place(call: RecordedCall, calls: Sequence[RecordedCall]) -> int:
+    return next(place for place, one in enumerate(calls) if one is call)
