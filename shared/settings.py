@@ -82,8 +82,8 @@ class Settings(Frozen):
     threads: int | None = Field(default=None, ge=1, le=1_024)
     """The most CPU threads that a worker's training takes, once it is large enough; unset, half of the
     cores, since a comparison trains two frameworks at once, or all of them where an experiment's runs go to
-    one worker and the others of its host are idle (TensorFlow keeps half). Several workers of a framework on
-    one host share these cores: give each its part."""
+    one worker and the others of its host are idle. Several workers of a framework on one host share these
+    cores: give each its part."""
     lease_s: float = Field(default=10, ge=1, le=3_600)
     """How long a run stays a worker's own without a word."""
     patience_s: float = Field(default=15, ge=1, le=3_600)

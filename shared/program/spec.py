@@ -118,6 +118,16 @@ class Stage:
     which one."""
 
     @property
+    def products(self) -> list[tuple[int, int]]:
+        """Return one sample's multiply-adds in each product with a kernel, and how often that is done.
+
+        A recurrent stage does it in each of its steps.
+        """
+        kernels = [weight.size for weight in self.weights if len(weight.shape) > 1]
+        steps = max((cell.steps for cell in self.cells), default=1)
+        return [(kernel * self.multiply_adds // (sum(kernels) * steps), steps) for kernel in kernels]
+
+    @property
     def reads(self) -> tuple[int, ...]:
         """Return where all that it reads comes from: its inputs, then what says which steps are padding."""
         return (*self.sources, *(padding.place for padding in self.padding))
@@ -272,6 +282,16 @@ class ProgramSpec:
     def multiply_adds(self) -> int:
         """Return one sample's products with all kernels, on its way forward."""
         return sum(stage.multiply_adds for stage in self.stages)
+
+    @property
+    def multiply_adds_at_once(self) -> float:
+        """Return the size of a product, as `Stage.products` has it: the mean over all multiply-adds.
+
+        So it is that of the products in which most of the work is, however many small ones stand beside them.
+        """
+        products = [product for stage in self.stages for product in stage.products]
+        work = sum(size * times for size, times in products)
+        return sum(size * size * times for size, times in products) / work if work else 0.0
 
     @property
     def convolved(self) -> int:

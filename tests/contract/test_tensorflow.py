@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.trainer import Batch
+from likewise.worker.adapters.trainer import Batch, Block
 
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
@@ -49,6 +52,53 @@ def test_other_numbers_seeds_and_samples_are_not_traced_anew(kit: Any) -> None:
         assert trainer._program is first._program
     assert first._program._loop.traces == 1
     assert first._program.outputs.traces == 1
+
+
+@pytest.fixture
+def on_one_thread(kit: Any) -> Iterator[None]:
+    yield
+    kit.adapter.use_threads(1)
+
+
+@pytest.mark.usefixtures("on_one_thread")
+def test_each_number_of_threads_has_a_pool_that_is_kept_and_its_own_bits(kit: Any) -> None:
+    job = kit.job(layers=[*LAYERS[:2], {"type": "dense", "units": 2}])
+    draw = np.random.default_rng(0)
+    x, y = (draw.normal(scale=0.1, size=(5_000, of)) for of in (40, 2))
+    weights = kit.problem(job, input_shape=(40,))[2]
+    block = Block(
+        indices=np.arange(8_192).reshape(2, 4_096) % 5_000,
+        learning_rates=np.full(2, 0.01),
+        first_step=0,
+    )
+    found: dict[int, list[np.ndarray]] = {1: [], 3: []}
+    counted = []
+    for threads in (1, 3, 1, 3):
+        assert kit.adapter.use_threads(threads) == threads
+        trainer = kit.trainer(job, weights=weights, x=x, y=y)
+        trainer.train(block)
+        trained = trainer.weights() | {"outputs": trainer.outputs(x)}
+        found[threads].append(np.concatenate([array.ravel() for array in trained.values()]))
+        counted.append(len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 0)
+    for once, again in found.values():
+        assert (once == again).all(), "a pool gives the same bits each time"
+    assert np.allclose(found[1][0], found[3][0], rtol=1e-12, atol=1e-12)
+    assert (found[1][0] != found[3][0]).any(), "the pool was the same, or the product too small to be shared"
+    assert counted[1] == counted[2] == counted[3], "a pool that is taken again starts no thread"
+
+
+def test_threads_share_products_that_are_large_and_nothing_that_xla_compiles(kit: Any) -> None:
+    def shared(layers: list[dict[str, Any]], shape: tuple[int, ...], **changes: Any) -> float:
+        job = kit.job(layers=layers, **changes)
+        return float(kit.adapter.shared_out(compile_job(job, shape), job, samples=64))
+
+    dense, lstm = {"type": "dense", "units": 20}, {"type": "lstm", "units": 20}
+    assert shared([dense], (20,)) == 400
+    assert shared([lstm], (50, 20)) == 1_600, "a step's product, and not all fifty"
+    assert shared([dense], (20,), execution="compiled") == 0
+    assert shared([dense], (20,), training={"epochs": 50_000}) == 0
+    conv = {"type": "conv1d", "filters": 4, "kernel_size": 1}
+    assert shared([conv, {"type": "flatten"}], (5, 2), execution="compiled") == 40, "runs as the graph"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,8 @@ class FrameworkAdapter(ABC):
     """The framework's word in job files and queues; the folder is `<name>_adapter`."""
     lacks: ClassVar[Mapping[Capability, str]] = {}
     """What this adapter cannot do, each with the reason as the end of a sentence."""
+    shared_from: ClassVar[int] = 10_000_000
+    """More than one thread is quicker where a batch's `shared_out` has this many multiply-adds."""
 
     def check(self, job: Job) -> None:
         """Raise UnsupportedError where the job asks for something that this adapter lacks."""
@@ -117,6 +119,13 @@ class FrameworkAdapter(ABC):
         Of NVIDIA's GPUs the process sees one alone, its own. `threads` is the most that `use_threads` will
         ask for later. Raises RuntimeError with a plain reason when the device cannot be had.
         """
+
+    def shared_out(self, program: ProgramSpec, job: Job, *, samples: int) -> float:
+        """Return how many of a sample's multiply-adds threads share out at a time: all of its way forward.
+
+        `samples` is how many the job trains on.
+        """
+        return program.multiply_adds
 
     @abstractmethod
     def use_threads(self, threads: int) -> int:

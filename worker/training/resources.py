@@ -20,6 +20,7 @@ import numpy as np
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
+from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.adapters.constants import slot_starts
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
@@ -33,15 +34,12 @@ def give_back() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-SHARED_FROM = 10_000_000
-"""Multiply-adds of an update's forward pass from which more than one thread is quicker."""
-
-
-def threads_of(job: Job, data: RunData, *, members: int, most: int) -> int:
+def threads_of(job: Job, data: RunData, *, members: int, most: int, adapter: FrameworkAdapter) -> int:
     """Return how many threads a training of so many members takes, on a worker that may use `most`."""
-    batch = BatchPlan.of(job.training, len(data.train.x)).largest_batch
-    work = members * batch * data.program.multiply_adds
-    return most if work >= SHARED_FROM else 1
+    samples = len(data.train.x)
+    each = adapter.shared_out(data.program, job, samples=samples)
+    work = members * BatchPlan.of(job.training, samples).largest_batch * each
+    return most if work >= adapter.shared_from else 1
 
 
 MOST_BYTES = 256 * 2**20

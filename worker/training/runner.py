@@ -73,7 +73,8 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
             adapter.check(run.job)
             data = load_run(run, services.load)
             together = 1 if obstacle(run.job) else len(members)
-            threads = adapter.use_threads(threads_of(run.job, data, members=together, most=threads))
+            wanted = threads_of(run.job, data, members=together, most=threads, adapter=adapter)
+            threads = adapter.use_threads(wanted)
             if run.timed == "cold":
                 adapter.forget_programs()
                 give_back()

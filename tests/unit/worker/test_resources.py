@@ -13,9 +13,10 @@ import pytest
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
 from likewise.worker import counters
+from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training import resources
-from likewise.worker.training.resources import SHARED_FROM, threads_of
+from likewise.worker.training.resources import threads_of
 from likewise.worker.training.samples import RunData
 
 SIZE = 200 * 1024 * 1024
@@ -114,14 +115,31 @@ def test_a_sample_s_products_with_kernels_are_counted(name: str) -> None:
 
 
 def test_threads_are_shared_from_a_size_on_and_members_count_together() -> None:
-    units = 1_000
-    enough = SHARED_FROM // (units * units)
+    adapter, units = load_adapter("torch"), 1_000
+    enough = adapter.shared_from // (units * units)
     job = job_of([{"type": "dense", "units": units}], batch_size=enough)
 
     def data(samples: int) -> RunData:
         part = Batch(np.zeros((samples, units)), np.zeros(samples))
         return RunData(program=compile_job(job, (units,)), parts={"train": part}, predict=None)
 
-    assert threads_of(job, data(10 * enough), members=1, most=8) == 8
-    assert threads_of(job, data(enough - 1), members=1, most=8) == 1
-    assert threads_of(job, data(enough - 1), members=2, most=8) == 8
+    assert threads_of(job, data(10 * enough), members=1, most=8, adapter=adapter) == 8
+    assert threads_of(job, data(enough - 1), members=1, most=8, adapter=adapter) == 1
+    assert threads_of(job, data(enough - 1), members=2, most=8, adapter=adapter) == 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "at_once"),
+    [
+        ((3,), [{"type": "activation", "activation": "relu"}], 0),
+        ((3,), [{"type": "dense", "units": 10}, {"type": "dense", "units": 1}], (30 * 30 + 10 * 10) / 40),
+        ((8, 8, 3), [{"type": "conv2d", "filters": 2, "kernel_size": 3, "padding": "same"}], 8 * 8 * 54),
+        ((50, 3), [{"type": "lstm", "units": 3}], 3 * 12),
+        ((50, 6), [{"type": "lstm", "units": 3}], (72 * 72 + 36 * 36) / 108),
+        ((50, 3), [{"type": "bidirectional", "layer": {"type": "lstm", "units": 3}}], 3 * 12),
+    ],
+)
+def test_what_is_multiplied_at_once_is_a_product_s_and_of_a_recurrent_layer_a_step_s(
+    shape: tuple[int, ...], layers: list[dict[str, Any]], at_once: float
+) -> None:
+    assert compile_job(job_of(layers), shape).multiply_adds_at_once == at_once

@@ -118,14 +118,14 @@ def test_a_large_training_takes_the_worker_s_threads_and_a_small_one_takes_one(
 ) -> None:
     run = lab.run(job_of(), train=lab.samples(20))
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 1
-    monkeypatch.setattr("likewise.worker.training.resources.SHARED_FROM", 20)
+    monkeypatch.setattr(lab.adapter, "shared_from", 20, raising=False)
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 4
 
 
 def test_a_run_that_names_its_threads_gets_them_from_every_worker(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("likewise.worker.training.resources.SHARED_FROM", 20)
+    monkeypatch.setattr(lab.adapter, "shared_from", 20, raising=False)
     run = lab.run(job_of(), train=lab.samples(20)).model_copy(update={"threads": 3})
     for most in (1, 4):
         assert lab.train(run, threads=most).environment.threads == lab.adapter.threads == 3

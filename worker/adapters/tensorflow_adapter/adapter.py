@@ -20,6 +20,7 @@ from likewise.worker.adapters.common import Programs, check_samples, check_weigh
 from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
 from likewise.worker.adapters.tensorflow_adapter.importing import without_notices
+from likewise.worker.adapters.tensorflow_adapter.pools import OWN_POOLS, Pools
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, StockTrainer, Trainer, Weights
 
 _ENVIRONMENT = {
@@ -35,10 +36,11 @@ class TensorFlowAdapter(FrameworkAdapter):
     """Trains in TensorFlow, through Keras's layers and its own loop."""
 
     name = "tensorflow"
+    shared_from = 30_000_000
 
     def __init__(self) -> None:
         self._device = "/CPU:0"
-        self._threads = 1
+        self._pools = Pools()
         self._device_name = "cpu"
         self._versions: dict[str, str] = {}
         self._flags: dict[str, str] = {}
@@ -46,7 +48,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def start(self, *, device: DeviceKind, threads: int) -> None:
         """Import TensorFlow, pick the device and pin what changes numbers."""
-        os.environ.update(_ENVIRONMENT)
+        os.environ.update(_ENVIRONMENT | OWN_POOLS)
         with without_notices():
             import tensorflow as tf
 
@@ -70,23 +72,24 @@ class TensorFlowAdapter(FrameworkAdapter):
                 **driver_versions(),
             }
             self._flags = {"compute_capability": ".".join(map(str, details["compute_capability"]))}
-        else:
-            tf.config.set_visible_devices([], "GPU")
         # it takes a worker's many jobs for one function traced too often, and what cannot be vectorised for
         # an error to be told twice; whatever matters comes as an exception
         tf.get_logger().setLevel("CRITICAL")
-        self._threads = threads
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_tensor_float_32_execution(False)
-        # The graph optimizer regroups products and turns quotients into products; the formulas are
-        # pinned operation by operation, so the graph is run as it was written.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        self._pools.start(threads, on_cpu=device != "cuda")
         warm_up(self)
 
-    def use_threads(self, threads: int) -> int:  # noqa: ARG002 - each operation takes what suits its size
-        """Return the number of threads in the pool, which is made once."""
-        return self._threads
+    def shared_out(self, program: ProgramSpec, job: Job, *, samples: int) -> float:
+        """Return those of a product: TensorFlow wakes its threads for each. XLA's threads gain nothing."""
+        from likewise.worker.adapters.tensorflow_adapter.xla import XlaProgram, kind_of_program
+
+        if kind_of_program(program, job, samples=samples) is XlaProgram and not program.convolved:
+            return 0.0
+        return program.multiply_adds_at_once
+
+    def use_threads(self, threads: int) -> int:
+        """Take the pool of this size; on a GPU there is one alone."""
+        return self._pools.take(threads)
 
     def describe(self) -> Description:
         """Return the versions, the device and the flags."""
@@ -129,20 +132,23 @@ class TensorFlowAdapter(FrameworkAdapter):
         check_samples(program, samples)
         check_weights(program.weight_shapes, weights)
         with tf.device(self._device):
-            compiled = self._program(kind_of_program(program, job, samples), program, job, samples)
+            compiled = self._program(
+                kind_of_program(program, job, samples=len(samples.x)), program, job, samples
+            )
         return TensorFlowTrainer(job, program=compiled, weights=weights, samples=samples, device=self._device)
 
     def _program(self, kind: Any, program: ProgramSpec, job: Job, samples: Batch) -> Any:
         """Return the program of this kind for samples like these, new or kept.
 
         It depends on what is in the key and on nothing else: jobs that differ in numbers, seeds, samples or
-        epochs share one.
+        epochs share one. A program belongs to the pool that it was made in.
         """
         import tensorflow as tf
 
         specs = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in samples.arrays)
-        optimizer, training = structure(job.optimizer), (gathers(job.training), job.training.report_penalty)
-        key = (kind, program, job.loss, optimizer, training, job.precision, job.execution, specs)
+        training = (gathers(job.training), job.training.report_penalty)
+        asked = (job.loss, structure(job.optimizer), training, job.precision, job.execution)
+        key = (self._pools.threads, kind, program, asked, specs)
         return self._programs.get(key, lambda: kind(program, job, samples=specs))
 
     def build_ensemble(

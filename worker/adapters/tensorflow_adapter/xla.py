@@ -18,7 +18,7 @@ from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.tensorflow_adapter.program import Program
 from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps
-from likewise.worker.adapters.trainer import Batch, Marks
+from likewise.worker.adapters.trainer import Marks
 
 Tensor = Any
 
@@ -40,9 +40,9 @@ def repays(job: Job, program: ProgramSpec, *, samples: int) -> bool:
     return BatchPlan.of(job.training, samples).steps * each >= FROM_UPDATES
 
 
-def kind_of_program(program: ProgramSpec, job: Job, samples: Batch) -> type[Program]:
-    """Return how a job on these samples is compiled: through XLA where it is asked for or pays."""
-    pays = repays(job, program, samples=len(samples.x)) and not tf.config.get_visible_devices("GPU")
+def kind_of_program(program: ProgramSpec, job: Job, *, samples: int) -> type[Program]:
+    """Return how a job on so many samples is compiled: through XLA where it is asked for or pays."""
+    pays = repays(job, program, samples=samples) and not tf.config.get_visible_devices("GPU")
     fused = job.execution == "compiled" or (job.execution == "auto" and pays)
     return XlaProgram if fused else Program
 
