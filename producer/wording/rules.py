@@ -19,6 +19,7 @@ from likewise.producer.wording import (
     layers,
     losses,
     outputs,
+    reordered,
     synonyms,
     taken,
     training,
@@ -56,6 +57,22 @@ class Rule:
 RULES = (
     Rule(says="the samples are the same arrays", apply=data.same_data),
     Rule(
+        says="a function of each number by itself is the same before a layer that moves numbers, picks the "
+        "largest or drops some, and behind it",
+        apply=reordered.reordered,
+        loosely=reordered.reordered_loosely,
+        except_where="several numbers of a window are equal only behind the function, and another of them "
+        "has the gradient",
+        of_layers=True,
+    ),
+    Rule(
+        says="a separable convolution is a depthwise one with a pointwise one behind it, and a flatten in "
+        "another order one behind a permutation",
+        apply=reordered.joined,
+        loosely=reordered.joined_loosely,
+        of_layers=True,
+    ),
+    Rule(
         says="an activation is a layer of its own or belongs to the layer before it, and a layer that gives "
         "what it gets adds nothing",
         apply=layers.folded,
@@ -82,6 +99,7 @@ RULES = (
         "out and another gives to the first",
         of_layers=True,
     ),
+    Rule(says="a sum, a product and a mean have no order", apply=reordered.merged_alike),
     Rule(says="a layer's name is a handle and no part of the model", apply=layers.named_alike),
     Rule(
         says="labels are smoothed in the data or by the loss, and a divergence from them is the "

@@ -129,6 +129,8 @@ def _meaning(stage: Stage) -> dict[str, Any] | None:
     )
     meaning: dict[str, Any] | None = None
     match layer:
+        case GroupNorm(groups=1) if len(shape) == 1:
+            meaning = told | {"kind": "layer_norm", "places": (0,)}
         case GroupNorm() | InstanceNorm():
             meaning = {"affine": True} | told | {"kind": "group_norm", "groups": layer.count(shape)}
         case LayerNorm() | RmsNorm():

@@ -1,0 +1,197 @@
+"""Rules on layers that stand in another order, or two for one, and compute the same. Pure.
+
+A function of each number by itself can stand on either side of a layer that only moves numbers, such as a
+flatten. One that never falls commutes with a maximum, and one that scales with its numbers with a dropout.
+A depthwise convolution and a pointwise one behind it are a separable one, and channels that are put first
+before a flatten are that flatten's order. Both sides are written with functions as early as they can stand,
+with dropouts behind what only gives their numbers another shape, and with one layer for two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from likewise.producer.wording.form import Called, Form
+from likewise.producer.wording.layers import Forms, kinds
+from likewise.producer.wording.synonyms import only_reader
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, Permute, Reshape
+from likewise.shared.job.layers.convolution import Convolution, DepthwiseConvolution
+from likewise.shared.job.layers.merging import Merge
+from likewise.shared.job.layers.pooling import GlobalPooling, MaxPooling
+from likewise.shared.job.layers.space import Cropping, Upsampling
+from likewise.shared.program import ProgramSpec, Stage
+
+Document = dict[str, Any]
+Rewritten = Callable[[Stage, Stage, Document, Document], list[Document] | None]
+"""Returns what two layers are written as that stand one behind the other; None where they stay."""
+NEVER_FALL = (
+    *("linear", "relu", "relu6", "selu", "softsign", "tanh", "sigmoid", "log_sigmoid", "exponential"),
+    *("sparse_plus", "sparse_sigmoid", "elu", "celu", "softplus", "hard_sigmoid", "squareplus"),
+)
+"""Functions that are nowhere less than for a smaller number; `leaky_relu` is one with a slope from 0 on."""
+SCALE = ("linear", "relu")
+"""Functions that give k times as much for k times a number, k > 0; so does `leaky_relu`."""
+OF_SEVERAL = ("softmax", "log_softmax", "softmin", "sparsemax")
+"""Functions of all numbers along an axis."""
+
+
+def reordered(reference: Form, other: Form) -> Forms | None:
+    """Write functions as early as they can stand, and dropouts as late, where both have like layers then."""
+    return _where_alike(reordered_loosely(reference, other))
+
+
+def reordered_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `reordered`, whatever else the layers are."""
+    return _in_both(partial(_rewritten, rewrite=_earlier), reference, other)
+
+
+def joined(reference: Form, other: Form) -> Forms | None:
+    """Write two layers that are one as one, where both have like layers then."""
+    return _where_alike(joined_loosely(reference, other))
+
+
+def joined_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `joined`, whatever else the layers are."""
+    return _in_both(partial(_rewritten, rewrite=_as_one), reference, other)
+
+
+def _where_alike(changed: Forms | None) -> Forms | None:
+    return changed if changed is not None and kinds(changed[0]) == kinds(changed[1]) else None
+
+
+def _in_both(rewrite: Callable[[Form], Form], reference: Form, other: Form) -> Forms | None:
+    if kinds(reference) == kinds(other):
+        return None
+    one, two = rewrite(reference), rewrite(other)
+    return (one, two) if (one, two) != (reference, other) else None
+
+
+def _rewritten(form: Form, rewrite: Rewritten) -> Form:
+    """Return the form with every two layers rewritten that can be, until none is left."""
+    program = form.program
+    if program is None:
+        return form
+    changed = form
+    while (layers := _once(changed, rewrite)) is not None:
+        changed = changed.with_layers(layers)
+    after = changed.program
+    if changed is form or after is None:
+        return form
+    names = _names(program, after)
+    return changed.weights_changed(Called(names)) if names else changed
+
+
+def _names(before: ProgramSpec, after: ProgramSpec) -> tuple[tuple[str, str], ...]:
+    """Return the names of the weights before and after, where they are others; their order stays."""
+    both = zip(before.weights, after.weights, strict=True)
+    return tuple((old.name, new.name) for old, new in both if old.name != new.name)
+
+
+def _once(form: Form, rewrite: Rewritten) -> list[Document] | None:
+    """Return the layers with the first two rewritten that can be; None where there are none.
+
+    A place keeps its name, and with it who reads it.
+    """
+    program = form.program
+    layers = form.document["model"]["layers"]
+    if program is None:
+        return None
+    for index in range(len(layers) - 1):
+        if only_reader(form, index) is None:
+            continue
+        first, second = layers[index], layers[index + 1]
+        found = rewrite(program.stages[index], program.stages[index + 1], first, second)
+        if found is None:
+            continue
+        handles = [{"name": one["name"], "inputs": one["inputs"]} for one in (first, second)]
+        if len(found) == 1:
+            handles = [{"name": second["name"], "inputs": first["inputs"]}]
+        placed = [one | handle for one, handle in zip(found, handles, strict=True)]
+        return [*layers[:index], *placed, *layers[index + 2 :]]
+    return None
+
+
+def _earlier(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
+    """Return the two the other way round, where a function can stand before, or a dropout behind."""
+    before, behind = first.layer, second.layer
+    if before.activity_regularizer is not None or behind.activity_regularizer is not None:
+        return None
+    moves = isinstance(before, Dropout) and isinstance(behind, Flatten | Reshape) and _keeps_order(behind)
+    if isinstance(behind, ActivationLayer) and behind.activation.type not in OF_SEVERAL:
+        moves = any(_lets_through(before, first, behind))
+    return [two, one] if moves else None
+
+
+def _lets_through(before: Layer, stage: Stage, behind: ActivationLayer) -> Iterator[bool]:
+    """Yield whether a layer gives the same with a function before it as behind it, by each reason for it."""
+    function = behind.activation
+    slope = getattr(function, "negative_slope", -1.0) if function.type == "leaky_relu" else None
+    yield isinstance(before, Flatten | Reshape | Permute | Cropping)
+    yield isinstance(before, Upsampling) and not before.is_linear
+    if function.type in NEVER_FALL or (slope is not None and slope >= 0):
+        yield isinstance(before, MaxPooling)
+        yield isinstance(before, GlobalPooling) and before.type == "global_max_pooling" and not stage.padding
+    if function.type in SCALE or slope is not None:
+        yield isinstance(before, Dropout)
+
+
+def _keeps_order(layer: Flatten | Reshape) -> bool:
+    """Return whether a sample's numbers stay in their order, so that a mask drops the same ones."""
+    return getattr(layer, "order", "channels_last") == "channels_last"
+
+
+def _as_one(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
+    """Return the one layer that two are, where there is one."""
+    before, behind = first.layer, second.layer
+    if before.activity_regularizer is not None:
+        return None
+    if isinstance(before, Permute) and isinstance(behind, Flatten) and _keeps_order(behind):
+        axes = len(before.dims)
+        channels_first = (axes, *range(1, axes)) == before.dims
+        return [two | {"order": "channels_first"}] if channels_first else None
+    if isinstance(before, DepthwiseConvolution) and isinstance(behind, Convolution):
+        plain = not before.use_bias and before.activation.type == "linear"
+        if plain and before.trainable == behind.trainable and _is_pointwise(behind, second):
+            return [_separable(before.axes, one, two)]
+    return None
+
+
+def _is_pointwise(layer: Convolution, stage: Stage) -> bool:
+    """Return whether each output is of the channels at one place, and none is left out."""
+    padded = any(map(any, layer.sides(stage.inputs[0])))
+    return {*layer.window, *layer.steps, layer.groups} == {1} and not padded
+
+
+def _separable(axes: int, depthwise: Document, pointwise: Document) -> Document:
+    """Return the separable convolution that a depthwise one and the pointwise one behind it are."""
+    window = ("kernel_size", "strides", "padding", "dilation", "depth_multiplier")
+    rest = ("filters", "use_bias", "activation", "activity_regularizer", "trainable")
+    ends = ("initializer", "regularizer", "constraint")
+    kernels = (("depthwise", depthwise), ("pointwise", pointwise))
+    return (
+        {"type": f"separable_conv{axes}d"}
+        | {name: depthwise[name] for name in window}
+        | {name: pointwise[name] for name in rest}
+        | {f"bias_{end}": pointwise[f"bias_{end}"] for end in ends}
+        | {f"{word}_{end}": layer[f"kernel_{end}"] for word, layer in kernels for end in ends}
+    )
+
+
+def merged_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's order of what is added, multiplied or averaged."""
+    mine, theirs = reference.job.model, other.job.model
+    if kinds(reference) != kinds(other):
+        return None
+    layers = other.document["model"]["layers"]
+    changed = False
+    for index, layer in enumerate(theirs.layers):
+        wanted, found = mine.sources(index), theirs.sources(index)
+        commutes = isinstance(layer, Merge) and layer.type in ("add", "multiply", "average")
+        if commutes and wanted != found and sorted(wanted) == sorted(found):
+            names = dict(zip(found, layers[index]["inputs"], strict=True))
+            layers[index] = layers[index] | {"inputs": [names[place] for place in wanted]}
+            changed = True
+    return (reference, other.with_layers(layers)) if changed else None
