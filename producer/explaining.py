@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from likewise.producer.blame.attribution import explain
-from likewise.producer.blame.budget import BUDGET_S, Extent, MakePlans, Rates, within
+from likewise.producer.blame.budget import BUDGET_S, Rates, within
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import Explained, Explanation
-from likewise.producer.blame.plan import Plan, identity, plan
+from likewise.producer.blame.plan import Extent, Plan, identity, plan
 from likewise.producer.display import count
 from likewise.producer.experiments import carry_out, teller
 from likewise.producer.follow_ups import FollowUpPlan, Submitted
 from likewise.producer.kept import keep
+from likewise.producer.replay import FIRST_STEPS, MOST_S, traced_job
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.runs.routing import Need, refuse_unserved
 from likewise.producer.runs.submit import FollowUp
 from likewise.producer.session import Session
+from likewise.producer.traces import Traces
 from likewise.producer.verdict.judge import NO_WORD_ON_NUMBERS
+from likewise.producer.verdict.parting import Parting
 from likewise.shared.errors import UsageError
 from likewise.shared.job.experiment import MAX_SEEDS, Experiment
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.results.step_trace import TraceRequest
 from likewise.shared.run import Run
 
 ENOUGH_SEEDS = 5
@@ -35,6 +40,10 @@ OWN = "own"
 """The name of what the experiment itself returned, beside the relations of its mixtures."""
 MIXTURES = "mixtures"
 """The relation of the mixtures to their experiment; those of a later explanation have a number behind it."""
+MUCH = 0.01
+"""Part of a tensor, or of its change, by which two sides differ where it is worth a word."""
+PLACES = "places"
+"""The relation of the replays that say which settings are worth a short time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +93,15 @@ def explain_experiment(
             "without execution: stock"
         )
 
-    def plans(extent: Extent) -> list[Plan]:
+    def plans(extent: Extent, partings: Mapping[str, Parting] = {}) -> list[Plan]:
         reference = runs[record.experiment.labels[0]]
         return [
             plan(
                 reference,
                 runs[other],
-                seeds=extent.seeds,
-                most_combined=extent.most_combined,
-                most_factors=extent.most_factors,
+                extent,
                 arrays=session.blobs.get,
+                parting=partings.get(other),
             )
             for other in question.others
         ]
@@ -128,7 +136,7 @@ def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str
 
 
 def _explained(
-    plans: MakePlans,
+    plans: Callable[..., Sequence[Plan]],
     whole: Extent,
     standing: AlreadyAsked,
     *,
@@ -140,8 +148,12 @@ def _explained(
     finished = dict((yield list(standing.submitted)))
     rates = Rates.of(_tables(finished[OWN], arrays))
     found = within(budget_s, whole, plans, rates=rates, known=standing.known)
-    say(found.announcement())
     record = standing.submitted[0].record
+    if any(one.left_out for one in found.plans):
+        partings = yield from _partings(record, found.plans, arrays)
+        make = partial(plans, partings=partings)
+        found = within(budget_s, whole, make, rates=rates, known=standing.known)
+    say(found.announcement())
     if found.missing:
         earlier = len(standing.submitted) - 1
         finished |= yield [_mixtures(record.experiment, found.missing, earlier=earlier)]
@@ -155,6 +167,30 @@ def _explained(
         one.model_copy(update={"budget_s": budget_s, "notes": (*([note] if note else []), *one.notes)})
         for one in explained
     ]
+
+
+def _partings(
+    record: ExperimentRecord, plans: Sequence[Plan], arrays: Load
+) -> FollowUpPlan[dict[str, Parting]]:
+    """Replay a few updates of each pair, as it is with nothing switched; return where each other first parts.
+
+    It says which of the settings are worth the time that there is. Where they part by MUCH somewhere, that
+    place counts, though something smaller may have parted them before.
+    """
+    ends = [plan.pairs[frozenset()] for plan in plans]
+    runs = {run.side: run for pair in ends for run in (pair.reference, pair.other) if run is not None}
+    jobs = {side: run.job for side, run in runs.items()}
+    asked = TraceRequest(steps=FIRST_STEPS, seconds=MOST_S)
+    seeds = plans[0].seeds[:1]
+    replays = [
+        run.model_copy(update={"job": traced_job(run.job, jobs), "seeds": seeds, "trace": asked})
+        for run in runs.values()
+    ]
+    experiment = record.experiment.with_sides([run.side for run in replays], seeds=seeds)
+    follow_up = FollowUp(relation=PLACES, experiment=experiment, runs=replays, kept=False)
+    traces = Traces(reference=record.experiment.labels[0], arrays=arrays)
+    traces.add((yield [follow_up])[PLACES].runs)
+    return traces.partings() | traces.partings(by=MUCH)
 
 
 def _tables(own: FinishedRuns, arrays: Load) -> dict[str, SeedTable]:

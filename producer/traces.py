@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from likewise.producer.verdict.divergence_map import DivergenceMap, divergence_map
 from likewise.producer.verdict.first_divergence import Replays, traced
 from likewise.producer.verdict.models import ReplayFindings
-from likewise.producer.verdict.parting import Parting, first_parting, moved_by_rounding
+from likewise.producer.verdict.parting import CHANGE, Parting, first_parting, moved_by_rounding
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Trace
@@ -52,15 +52,16 @@ class Traces:
         """The sides that can be held against the reference; none where its own replay failed."""
         return [side for side in self.steps if side != self.reference] if self.reference in self.steps else []
 
-    def partings(self) -> dict[str, Parting]:
-        """Return where each other side parts from the reference, if it does."""
+    def partings(self, *, by: float | None = None) -> dict[str, Parting]:
+        """Return where each other side first parts from the reference, by that part or at all, if it does."""
         found = {
             other: first_parting(
                 self.steps[self.reference],
                 self.steps[other],
                 names=(self.reference, other),
                 arrays=self.arrays,
-                tolerance=self.tolerance,
+                tolerance=self.tolerance if by is None else by,
+                change=CHANGE if by is None else by,
             )
             for other in self.others
         }

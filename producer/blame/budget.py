@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from likewise.producer.blame.plan import Plan, identity
+from likewise.producer.blame.plan import Extent, Plan, identity
 from likewise.producer.display import both, count, seconds
 from likewise.shared.results.run_result import Timings
 from likewise.shared.results.seed_table import SeedTable
@@ -24,17 +24,6 @@ A_RUN_S = 0.2
 """What a training takes besides: to be queued, claimed and returned."""
 FEW_SEEDS = 3
 _TRAINING = ("build_s", "compile_s", "train_s", "predict_s")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extent:
-    """It says how much is trained to explain."""
-
-    seeds: tuple[int, ...]
-    most_combined: int
-    """Up to so many settings every combination is trained."""
-    most_factors: int | None = None
-    """How many settings are switched, the weightiest first; all, if None."""
 
 
 MakePlans = Callable[[Extent], Sequence[Plan]]

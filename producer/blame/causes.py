@@ -14,7 +14,7 @@ from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.budget import Rates
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import WORTH_A_WORD, Explanation, percent
-from likewise.producer.blame.plan import Plan, identity, plan
+from likewise.producer.blame.plan import Extent, Plan, identity, plan
 from likewise.producer.blame.shares import MOST_COMBINED
 from likewise.producer.display import both, count
 from likewise.producer.follow_ups import CAUSES, FollowUpPlan, Judged
@@ -83,7 +83,7 @@ def _plans(outcome: Judged) -> Iterator[Plan]:
         if one.shapes or one.reference not in runs or one.other not in runs:
             continue
         ends = runs[one.reference], runs[one.other]
-        found = plan(*ends, seeds=(one.seed,), most_combined=MOST_COMBINED, arrays=outcome.arrays)
+        found = plan(*ends, Extent(seeds=(one.seed,), most_combined=MOST_COMBINED), arrays=outcome.arrays)
         if 1 < len(found.factors) <= MOST_COMBINED:
             yield found
 

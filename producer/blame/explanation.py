@@ -244,9 +244,19 @@ def _unswitched(gaps: MixtureGaps, main: DividedGap | None) -> list[str]:
         return []
     several = len(gaps.plan.left_out) > 1
     left = percent(main.unexplained.value)
-    return [
+    found = gaps.plan.parting
+    chosen = (
         "Which settings are not switched was decided by what they are, before anything was measured: data "
-        "and model are the last to go, constants that keep a divisor from 0 the first. What "
+        "and model are the last to go, constants that keep a divisor from 0 the first."
+    )
+    if found is not None:
+        chosen = (
+            "Which settings are not switched was decided by a replay, in which the sides first part "
+            f"noticeably at update {found.step}, in {found.tensor} ({found.stage}): what acts there is the "
+            "last to go, what acts before and showed little is the first."
+        )
+    return [
+        f"{chosen} What "
         f"{'these do together' if several else 'this one does'} is in the {left} left unexplained."
     ]
 

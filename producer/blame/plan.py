@@ -17,13 +17,26 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from likewise.producer.blame.factors import Factor, factors, start, switched
+from likewise.producer.blame.places import in_order
 from likewise.producer.blame.shares import Design, Mixture, design
+from likewise.producer.verdict.parting import Parting
 from likewise.producer.wording.alike import Wording, in_one_wording
 from likewise.producer.wording.form import AS_IT_IS, Facts, Translation
 from likewise.shared.job import Job
 from likewise.shared.job.weights import SharedWeights
 from likewise.shared.results.seed_table import Load
 from likewise.shared.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """It says how much is trained to explain."""
+
+    seeds: tuple[int, ...]
+    most_combined: int
+    """Up to so many settings every combination is trained."""
+    most_factors: int | None = None
+    """How many settings are switched, the weightiest first; all, if None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +73,8 @@ class Plan:
     """Whether the declared pair alone starts from each side's own weights."""
     left_out: tuple[Factor, ...] = ()
     """The factors that are not switched, for want of time; each side keeps its own."""
+    parting: Parting | None = None
+    """Where replays show the two to part, by which the factors are ordered; None where they are by kind."""
     own_words: OwnWords | None = None
     """What is only written differently; None where nothing is."""
 
@@ -88,18 +103,17 @@ class Plan:
 def plan(
     reference: Run,
     other: Run,
+    extent: Extent,
     *,
-    seeds: Sequence[int],
-    most_combined: int,
-    most_factors: int | None = None,
     arrays: Load | None = None,
+    parting: Parting | None = None,
 ) -> Plan:
     """Return what to train to explain the difference of two runs. The runs keep the given ones' ids.
 
-    Of the factors the `most_factors` weightiest are switched, all of them where it is None. `arrays` gives
-    the data, on which it may depend whether two settings compute the same.
+    `arrays` gives the data, on which it may depend whether two settings compute the same. `parting` is where
+    replays of the two first part, which tells more of a factor's weight than its kind does.
     """
-    reference, other = (run.model_copy(update={"seeds": tuple(seeds)}) for run in (reference, other))
+    reference, other = (run.model_copy(update={"seeds": extent.seeds}) for run in (reference, other))
     wording = in_one_wording(
         (reference.side, other.side),
         (reference.job, other.job),
@@ -109,7 +123,9 @@ def plan(
     declared = PlannedPair(reference=reference, other=other, readings=readings)
     reference_reworded, other_reworded = wording.runs(reference, other)
     every = factors((reference.side, reference_reworded.job), (other.side, other_reworded.job))
-    chosen = every[:most_factors]
+    if parting is not None:
+        every = in_order(every, parting, reference_reworded.job)
+    chosen = every[: extent.most_factors]
     own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
     if own_start and not chosen:
         own = start(reference.side, other.side)
@@ -125,7 +141,7 @@ def plan(
             pair=as_written,
             says="; ".join(couple.rule.says for couple in wording.couples),
         )
-    mixtures = design(len(chosen), most_combined=most_combined)
+    mixtures = design(len(chosen), most_combined=extent.most_combined)
     return Plan(
         factors=chosen,
         design=mixtures,
@@ -133,6 +149,7 @@ def plan(
         pairs={mixture: _mixed(ends, chosen, mixture) for mixture in mixtures.mixtures},
         own_start=own_start,
         left_out=every[len(chosen) :],
+        parting=parting,
         own_words=own_words,
     )
 

@@ -56,10 +56,17 @@ class Parting:
 
 
 def first_parting(
-    reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
+    reference: Trace,
+    other: Trace,
+    *,
+    names: tuple[str, str],
+    arrays: Load,
+    tolerance: float,
+    change: float = CHANGE,
 ) -> Parting | None:
     """Return the first difference between two replays of one seed; None where the observed updates have none.
 
+    With a larger `tolerance` and `change`, that is the first place where they part by more than these.
     Where the other replay was given the reference's initial weights, a difference between their own initial
     weights is only reported if nothing that they compute differs.
     """
@@ -75,14 +82,14 @@ def first_parting(
     for place, step in enumerate(_common(reference.steps, other.steps)):
         if place and step > reference.steps[place - 1] + 1:  # updates were skipped
             weights = one.starts[1], two.starts[1]
-            known = _Known(largest=largest)
+            known = _Known(largest=largest, change=change)
             if found := _first(*weights, names, tolerance=tolerance, known=known):
                 return Parting(step=step - 1, stage="update", tensor=found[0][1], problem=found[1])
         mine, theirs = one.rows[place], two.rows[place]
         for key, row in mine.items():
             largest[key] = max(largest.get(key, 0.0), float(row[LARGEST]))
         scales = _scales(mine, largest)
-        known = _Known(scales=scales, before=weights, largest=largest)
+        known = _Known(scales=scales, before=weights, largest=largest, change=change)
         if found := _first(mine, theirs, names, tolerance=tolerance, known=known):
             return Parting(step=step, stage=found[0][0], tensor=found[0][1], problem=found[1])
         measured = _shared(one.evaluated(step), two.evaluated(step))
@@ -148,6 +155,7 @@ class _Known:
     scales: Mapping[tuple[Stage, str], float] = field(default_factory=dict)
     before: tuple[TensorRows, TensorRows] = ({}, {})
     largest: Mapping[tuple[Stage, str], float] = field(default_factory=dict)
+    change: float = CHANGE
 
 
 class _Fingerprints:
@@ -212,14 +220,10 @@ def _first(
                 continue
             if _apart(a, b, tolerance=tolerance, scale=known.scales.get(key, 0.0)):
                 return key, None
-            if (
-                key in known.before[0]
-                and key in known.before[1]
-                and _changed_apart(
-                    (known.before[0][key], known.before[1][key]), (a, b), weight=_largest_weight(mine)
-                )
-            ):
-                return key, None
+            if key in known.before[0] and key in known.before[1]:
+                before = known.before[0][key], known.before[1][key]
+                if _changed_apart(before, (a, b), weight=_largest_weight(mine), change=known.change):
+                    return key, None
     return None
 
 
@@ -249,13 +253,17 @@ def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) ->
 
 
 def _changed_apart(
-    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, weight: float
+    before: tuple[Fingerprint, Fingerprint],
+    after: tuple[Fingerprint, Fingerprint],
+    *,
+    weight: float,
+    change: float,
 ) -> bool:
-    """Return whether the changes of a weight in two updates differ by more than rounding (see the module)."""
+    """Return whether the changes of a weight in two updates differ by that part of them (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
-    return bool(distance > CHANGE * size and distance > ROUNDING * weight)
+    return bool(distance > change * size and distance > ROUNDING * weight)
 
 
 def _distance(a: Fingerprint, b: Fingerprint) -> float:

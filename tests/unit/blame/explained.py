@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import Explanation
-from likewise.producer.blame.plan import Plan, identity, plan
+from likewise.producer.blame.plan import Extent, Plan, identity, plan
 from likewise.producer.job.resolve import resolve
 from likewise.shared.job import Experiment
 from likewise.shared.results.run_result import Failure, RunResult
@@ -82,7 +82,7 @@ class Bench:
         most_factors: int | None = None, **changes: Any,
     ) -> Plan:  # fmt: skip
         ends = self.ends(overrides, **changes)
-        return plan(*ends, seeds=seeds, most_combined=most_combined, most_factors=most_factors)
+        return plan(*ends, Extent(seeds=seeds, most_combined=most_combined, most_factors=most_factors))
 
     def explain(
         self,

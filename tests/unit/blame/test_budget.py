@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from likewise.producer.blame.attribution import UNSWITCHED
-from likewise.producer.blame.budget import A_RUN_S, Extent, Rates, within
-from likewise.producer.blame.plan import identity
+from likewise.producer.blame.budget import A_RUN_S, Rates, within
+from likewise.producer.blame.plan import Extent, identity
 
 SEEDS = (0, 1, 2, 3, 4)
 FOUR = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likewise.producer.blame.plan import plan
+from likewise.producer.blame.plan import Extent, plan
 from likewise.producer.report.explanation import ExplanationDocument
 
 SUM = {"loss.reduction": "sum"}
@@ -243,7 +243,7 @@ def test_given_weights_that_are_the_others_in_another_order_are_recognised(bench
         mine.model_copy(update={"given_weights": given[0]}),
         theirs.model_copy(update={"given_weights": given[1], "job": other}),
     )
-    (one,) = bench.explain(plan(*ends, seeds=SEEDS, most_combined=4)).contributions
+    (one,) = bench.explain(plan(*ends, Extent(seeds=SEEDS, most_combined=4))).contributions
 
     assert one.path == "initial_weights.weights.layers.0.kernel"
     assert one.cause.startswith(

@@ -160,6 +160,23 @@ def test_a_change_that_an_optimizer_makes_of_rounding_is_no_difference():
     assert parting(*biases(1e-17, 1e-3, 2e-3)) == (2, "update", "layers.0.bias")
 
 
+def test_the_first_place_of_a_large_difference_is_found_behind_a_small_one():
+    small, large = off(1e-6), lambda array: array * 1.1
+    other = Training({1: {("forward", "layers.1"): small}, 3: {("update", "layers.0.kernel"): large}})
+
+    def found(**by):
+        there = first_parting(Training().trace(), other.trace(), names=NAMES, arrays=load, **by)
+        return there.step, there.stage
+
+    assert found(tolerance=TOLERANCE) == (1, "forward")
+    assert found(tolerance=0.01, change=0.01) == (3, "update")
+    # a change of a weight counts by its own size
+    slow, slower = (Training(rate=rate, steps=1).trace() for rate in (1e-5, 1.1e-5))
+    by = {"names": NAMES, "arrays": load, "tolerance": 0.01}
+    assert first_parting(slow, slower, change=0.01, **by).stage == "update"
+    assert first_parting(slow, slower, change=0.5, **by) is None
+
+
 def test_a_weight_that_rounding_alone_moves_is_no_place_where_they_part():
     """What reads it parts with it; the replay is to leave it at rest, and a true gradient never is."""
 
