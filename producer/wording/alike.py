@@ -33,7 +33,7 @@ class Couple:
 
     rule: Rule
     differences: tuple[SettingDifference, ...]
-    """What the rule took away, by the paths of the job file where layers are as many in both."""
+    """What the rule took away, by the paths of the job file; layers of other kinds are told as lists."""
 
     @property
     def path(self) -> str:
@@ -128,7 +128,7 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
         if (new or len(after) >= len(before)) and not (rule.of_layers and len(after) < len(before)):
             continue
         gone = tuple(one for one in before if one.path not in kept)
-        if len(forms[0].job.model.layers) != len(forms[1].job.model.layers):
+        if rule.of_layers and kinds(forms[0]) != kinds(forms[1]):
             gone = (*_of_layers(names, forms), *(one for one in gone if not one.path.startswith("model.")))
         couples.append(Couple(rule=rule, differences=gone))
         forms, before = changed, after

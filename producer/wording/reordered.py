@@ -1,10 +1,11 @@
 """Rules on layers that stand in another order, or two for one, and compute the same. Pure.
 
-A function of each number by itself can stand on either side of a layer that only moves numbers, such as a
-flatten. One that never falls commutes with a maximum, and one that scales with its numbers with a dropout.
-A depthwise convolution and a pointwise one behind it are a separable one, and channels that are put first
-before a flatten are that flatten's order. Both sides are written with functions as early as they can stand,
-with dropouts behind what only gives their numbers another shape, and with one layer for two.
+A mean over places and a linear layer over channels, such as a convolution with a window of one, can change
+places. A function of each number by itself can stand on either side of a layer that only moves numbers, such
+as a flatten. One that never falls commutes with a maximum, and one that scales with its numbers with a
+dropout. A depthwise convolution and a pointwise one behind it are a separable one, and channels that are put
+first before a flatten are that flatten's order. Both sides are written with functions and means as early as
+they can stand, with dropouts behind what only gives numbers another shape, and with one layer for two.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from likewise.producer.wording.form import Called, Form
+from likewise.producer.wording.form import Called, Form, InShape
 from likewise.producer.wording.layers import Forms, kinds
-from likewise.producer.wording.synonyms import only_reader
+from likewise.producer.wording.synonyms import meets_one_place, only_reader
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, Permute, Reshape
 from likewise.shared.job.layers.convolution import Convolution, DepthwiseConvolution
@@ -23,6 +24,7 @@ from likewise.shared.job.layers.merging import Merge
 from likewise.shared.job.layers.pooling import GlobalPooling, MaxPooling
 from likewise.shared.job.layers.space import Cropping, Upsampling
 from likewise.shared.program import ProgramSpec, Stage
+from likewise.shared.program.groups import decaying
 
 Document = dict[str, Any]
 Rewritten = Callable[[Stage, Stage, Document, Document], list[Document] | None]
@@ -38,34 +40,25 @@ OF_SEVERAL = ("softmax", "log_softmax", "softmin", "sparsemax")
 """Functions of all numbers along an axis."""
 
 
-def reordered(reference: Form, other: Form) -> Forms | None:
-    """Write functions as early as they can stand, and dropouts as late, where both have like layers then."""
-    return _where_alike(reordered_loosely(reference, other))
+def where_alike(rewrite: Rewritten) -> Callable[[Form, Form], Forms | None]:
+    """Return the rule that rewrites two layers, wherever they stand, where both have like layers then."""
+
+    def rule(reference: Form, other: Form) -> Forms | None:
+        changed = _in_both(rewrite, reference, other)
+        return changed if changed is not None and kinds(changed[0]) == kinds(changed[1]) else None
+
+    return rule
 
 
-def reordered_loosely(reference: Form, other: Form) -> Forms | None:
-    """Do as `reordered`, whatever else the layers are."""
-    return _in_both(partial(_rewritten, rewrite=_earlier), reference, other)
+def loosely(rewrite: Rewritten) -> Callable[[Form, Form], Forms | None]:
+    """Return the same rule, whatever else the layers are."""
+    return partial(_in_both, rewrite)
 
 
-def joined(reference: Form, other: Form) -> Forms | None:
-    """Write two layers that are one as one, where both have like layers then."""
-    return _where_alike(joined_loosely(reference, other))
-
-
-def joined_loosely(reference: Form, other: Form) -> Forms | None:
-    """Do as `joined`, whatever else the layers are."""
-    return _in_both(partial(_rewritten, rewrite=_as_one), reference, other)
-
-
-def _where_alike(changed: Forms | None) -> Forms | None:
-    return changed if changed is not None and kinds(changed[0]) == kinds(changed[1]) else None
-
-
-def _in_both(rewrite: Callable[[Form], Form], reference: Form, other: Form) -> Forms | None:
+def _in_both(rewrite: Rewritten, reference: Form, other: Form) -> Forms | None:
     if kinds(reference) == kinds(other):
         return None
-    one, two = rewrite(reference), rewrite(other)
+    one, two = _rewritten(reference, rewrite), _rewritten(other, rewrite)
     return (one, two) if (one, two) != (reference, other) else None
 
 
@@ -80,14 +73,21 @@ def _rewritten(form: Form, rewrite: Rewritten) -> Form:
     after = changed.program
     if changed is form or after is None:
         return form
-    names = _names(program, after)
-    return changed.weights_changed(Called(names)) if names else changed
+    optimizer = form.job.optimizer
+    if list(decaying(program, optimizer).values()) != list(decaying(after, optimizer).values()):
+        return form  # a list of what decays says a layer's name that has gone
+    return _with_weights_of(changed, program, after)
 
 
-def _names(before: ProgramSpec, after: ProgramSpec) -> tuple[tuple[str, str], ...]:
-    """Return the names of the weights before and after, where they are others; their order stays."""
-    both = zip(before.weights, after.weights, strict=True)
-    return tuple((old.name, new.name) for old, new in both if old.name != new.name)
+def _with_weights_of(form: Form, before: ProgramSpec, after: ProgramSpec) -> Form:
+    """Return the form with its weights by their new names and in their new shapes; their order stays."""
+    both = list(zip(before.weights, after.weights, strict=True))
+    names = tuple((old.name, new.name) for old, new in both if old.name != new.name)
+    changed = form.weights_changed(Called(names)) if names else form
+    for old, new in both:
+        if old.shape != new.shape:
+            changed = changed.weights_changed(InShape(new.name, new.shape))
+    return changed
 
 
 def _once(form: Form, rewrite: Rewritten) -> list[Document] | None:
@@ -114,7 +114,7 @@ def _once(form: Form, rewrite: Rewritten) -> list[Document] | None:
     return None
 
 
-def _earlier(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
+def earlier(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
     """Return the two the other way round, where a function can stand before, or a dropout behind."""
     before, behind = first.layer, second.layer
     if before.activity_regularizer is not None or behind.activity_regularizer is not None:
@@ -123,6 +123,28 @@ def _earlier(first: Stage, second: Stage, one: Document, two: Document) -> list[
     if isinstance(behind, ActivationLayer) and behind.activation.type not in OF_SEVERAL:
         moves = any(_lets_through(before, first, behind))
     return [two, one] if moves else None
+
+
+def averaged(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
+    """Return the mean first of a convolution with a window of one and the mean behind it."""
+    before, behind = first.layer, second.layer
+    if not isinstance(before, Convolution) or not _takes_means(behind, second):
+        return None
+    plain = before.activation.type == "linear" and meets_one_place(before, first.inputs[0])
+    penalized = before.activity_regularizer is not None or behind.activity_regularizer is not None
+    return [two, _dense(one)] if plain and not penalized else None
+
+
+def _takes_means(layer: Layer, stage: Stage) -> bool:
+    """Return whether a layer gives the mean of each channel, of all that it has."""
+    return isinstance(layer, GlobalPooling) and layer.type == "global_average_pooling" and not stage.padding
+
+
+def _dense(convolution: Document) -> Document:
+    """Return the dense layer that a convolution with a window of one is where one place is left."""
+    window = ("filters", "kernel_size", "strides", "padding", "dilation", "groups")
+    own = {name: value for name, value in convolution.items() if name not in window}
+    return own | {"type": "dense", "units": convolution["filters"]}
 
 
 def _lets_through(before: Layer, stage: Stage, behind: ActivationLayer) -> Iterator[bool]:
@@ -143,19 +165,24 @@ def _keeps_order(layer: Flatten | Reshape) -> bool:
     return getattr(layer, "order", "channels_last") == "channels_last"
 
 
-def _as_one(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
-    """Return the one layer that two are, where there is one."""
+def ordered(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:  # noqa: ARG001 -- as each is called
+    """Return the flatten in another order that a flatten is behind channels that were put first."""
     before, behind = first.layer, second.layer
-    if before.activity_regularizer is not None:
+    if not isinstance(before, Permute) or not isinstance(behind, Flatten) or not _keeps_order(behind):
         return None
-    if isinstance(before, Permute) and isinstance(behind, Flatten) and _keeps_order(behind):
-        axes = len(before.dims)
-        channels_first = (axes, *range(1, axes)) == before.dims
-        return [two | {"order": "channels_first"}] if channels_first else None
-    if isinstance(before, DepthwiseConvolution) and isinstance(behind, Convolution):
-        plain = not before.use_bias and before.activation.type == "linear"
-        if plain and before.trainable == behind.trainable and _is_pointwise(behind, second):
-            return [_separable(before.axes, one, two)]
+    axes = len(before.dims)
+    first_of_all = before.dims == (axes, *range(1, axes)) and before.activity_regularizer is None
+    return [two | {"order": "channels_first"}] if first_of_all else None
+
+
+def joined(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:
+    """Return the separable convolution that a depthwise and a pointwise one are."""
+    before, behind = first.layer, second.layer
+    if not isinstance(before, DepthwiseConvolution) or not isinstance(behind, Convolution):
+        return None
+    plain = not before.use_bias and before.activation.type == "linear" and before.activity_regularizer is None
+    if plain and before.trainable == behind.trainable and _is_pointwise(behind, second):
+        return [_separable(before.axes, one, two)]
     return None
 
 

@@ -59,17 +59,28 @@ RULES = (
     Rule(
         says="a function of each number by itself is the same before a layer that moves numbers, picks the "
         "largest or drops some, and behind it",
-        apply=reordered.reordered,
-        loosely=reordered.reordered_loosely,
+        apply=reordered.where_alike(reordered.earlier),
+        loosely=reordered.loosely(reordered.earlier),
         except_where="several numbers of a window are equal only behind the function, and another of them "
         "has the gradient",
         of_layers=True,
     ),
     Rule(
-        says="a separable convolution is a depthwise one with a pointwise one behind it, and a flatten in "
-        "another order one behind a permutation",
-        apply=reordered.joined,
-        loosely=reordered.joined_loosely,
+        says="a convolution with a window of one before a global mean is a dense layer behind it",
+        apply=reordered.where_alike(reordered.averaged),
+        loosely=reordered.loosely(reordered.averaged),
+        of_layers=True,
+    ),
+    Rule(
+        says="a separable convolution is a depthwise one with a pointwise one behind it",
+        apply=reordered.where_alike(reordered.joined),
+        loosely=reordered.loosely(reordered.joined),
+        of_layers=True,
+    ),
+    Rule(
+        says="channels are put first before a flatten, or by its order",
+        apply=reordered.where_alike(reordered.ordered),
+        loosely=reordered.loosely(reordered.ordered),
         of_layers=True,
     ),
     Rule(

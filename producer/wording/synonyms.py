@@ -145,14 +145,14 @@ def _meaning(stage: Stage) -> dict[str, Any] | None:
             meaning = {"kind": "reshape", "shape": stage.output, "activity_regularizer": penalty}
         case Dense():
             meaning = told | {"kind": "dense"}
-        case Convolution() if _meets_one_place(layer, shape):
+        case Convolution() if meets_one_place(layer, shape):
             window = ("filters", "kernel_size", "strides", "padding", "dilation")
             own = {name: value for name, value in told.items() if name not in window}
             meaning = own | {"kind": "dense", "units": layer.filters}
     return meaning
 
 
-def _meets_one_place(layer: Convolution, shape: Shape) -> bool:
+def meets_one_place(layer: Convolution, shape: Shape) -> bool:
     """Return whether each output of a convolution is of the channels at one place, as a dense layer's is."""
     one_by_one = {*layer.window, *layer.steps, layer.groups} == {1} and not any(map(any, layer.sides(shape)))
     return one_by_one and layer.kernel_constraint is None
