@@ -17,6 +17,7 @@ from typing import Any
 import celery
 from kombu import Exchange, Queue  # type: ignore[attr-defined]
 
+from likewise.shared.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S
 from likewise.shared.names import PREFIX, TRAIN_TASK
 
 SETTINGS: dict[str, Any] = {
@@ -36,13 +37,13 @@ SETTINGS: dict[str, Any] = {
     "broker_transport_options": {
         "ack_emulation": False,
         "global_keyprefix": PREFIX,
-        "socket_connect_timeout": 1.5,
-        "socket_timeout": 15,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": ANSWER_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 4,
     },
-    "redis_socket_connect_timeout": 1.5,
-    "redis_socket_timeout": 15,
+    "redis_socket_connect_timeout": CONNECT_TIMEOUT_S,
+    "redis_socket_timeout": ANSWER_TIMEOUT_S,
     "worker_pool": "prefork",
     "worker_pool_start_method": "spawn",
     "worker_concurrency": 1,

@@ -19,6 +19,8 @@ class Proxy:
         self.url = redis_url.replace(f":{parts.port}", f":{self._listener.getsockname()[1]}")
         self.swallows: bytes | None = None
         """A connection on which a caller sends this gets no answer any more."""
+        self.muted = 0
+        """How many connections that has befallen."""
         self.delay_s = 0.0
         """Every answer comes so late."""
         self.halves = False
@@ -50,8 +52,9 @@ class Proxy:
                 mute = threading.Event()
                 threading.Thread(target=self._answer, args=[redis, caller, mute], daemon=True).start()
                 while data := caller.recv(65_536):
-                    if self.swallows is not None and self.swallows in data:
+                    if self.swallows is not None and self.swallows in data and not mute.is_set():
                         mute.set()
+                        self.muted += 1
                     if not mute.is_set():
                         redis.sendall(data)
         finally:
@@ -67,4 +70,5 @@ class Proxy:
                     break
                 if not mute.is_set():
                     caller.sendall(data)
+        with suppress(OSError):  # also where Redis has broken its end off
             caller.shutdown(socket.SHUT_RDWR)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-import redis
 
 from likewise.shared.connection import connect
 from likewise.shared.errors import RefusedByRedisError
 from likewise.shared.names import DEAD_LETTERS, run_key
+from tests.faults.busy import busy_with_a_script
 
 SOME_SECONDS = 100_000
 """Epochs in NumPy."""
-
-
-def refuses(client: redis.Redis) -> bool:
-    try:
-        client.ping()
-    except RefusedByRedisError:
-        return True
-    return False
 
 
 @contextmanager
@@ -81,25 +72,9 @@ def forbidden(server: Any) -> Iterator[None]:
             client.execute_command("ACL", "SETUSER", "default", "+@all")
 
 
-@contextmanager
-def busy(server: Any) -> Iterator[None]:
+def busy(server: Any) -> AbstractContextManager[None]:
     """Somebody's script runs and runs."""
-    with connect(server.url) as client, connect(server.url) as other:
-        client.config_set("lua-time-limit", "50")
-
-        def loop() -> None:
-            with suppress(Exception):
-                redis.Redis.execute_command(other, "EVAL", "while true do end", 0)
-
-        script = threading.Thread(target=loop, daemon=True)
-        script.start()
-        try:
-            while not refuses(client):
-                pass
-            yield
-        finally:
-            client.execute_command("SCRIPT", "KILL")
-            script.join()
+    return busy_with_a_script(server.url)
 
 
 REFUSALS = {

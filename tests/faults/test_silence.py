@@ -98,6 +98,26 @@ def test_a_worker_whose_queues_stay_silent_says_so_and_ends(start_stack: Any, pr
     assert "the queues have not answered" in worker.log.read_text()
 
 
+@pytest.mark.parametrize("word", [b"AUTH", b"BRPOP"])
+def test_a_worker_serves_soon_where_a_connection_fell_silent(
+    start_stack: Any, proxy_to: Any, until: Any, word: bytes
+) -> None:
+    """As where a Redis was replaced by another: what was sent to the old one is never answered."""
+    stack = start_stack()
+    desk = stack.desk
+    proxy = proxy_to(stack.server)
+    worker = stack.worker(LIKEWISE_REDIS_URL=proxy.url).wait_until("idle", desk.ledger)
+    proxy.swallows = word
+    if word == b"AUTH":
+        proxy.cut()  # all connect anew
+    until(lambda: proxy.muted, within_s=20, what="a connection is silent")
+    proxy.swallows = None
+    record = stack.submit()
+    ended = desk.wait(record, "succeeded", within_s=2 * SERVES_AGAIN_S)
+    assert ended.claimed_s - ended.submitted_s < SERVES_AGAIN_S - 3
+    assert worker.process.poll() is None
+
+
 def test_a_run_that_an_idle_worker_does_not_take_is_told(start_stack: Any) -> None:
     """A worker of another version might not know that it is stuck."""
     from likewise.producer.runs.follow import Noticed, follow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any
 import redis
 
 from likewise.shared.connection import connect
+from tests.faults.busy import busy_with_a_script
 from tests.faults.driver.kinds import kind
 from tests.faults.driver.world import LEASE_S, World
 
@@ -140,21 +140,9 @@ def _snapshots_fail(world: World, client: redis.Redis) -> Iterator[None]:
 
 
 @contextmanager
-def _busy(world: World, client: redis.Redis) -> Iterator[None]:
-    with world.with_client() as other, _changed(client, lua_time_limit="50"):
-
-        def loop() -> None:
-            with suppress(Exception):
-                redis.Redis.execute_command(other, "EVAL", "while true do end", 0)
-
-        script = threading.Thread(target=loop, daemon=True)
-        script.start()
-        _wait(0.3)
-        try:
-            yield
-        finally:
-            client.execute_command("SCRIPT", "KILL")
-            script.join()
+def _busy(world: World, _: redis.Redis) -> Iterator[None]:
+    with busy_with_a_script(world.redis.url):
+        yield
 
 
 _REFUSALS = {

@@ -287,10 +287,13 @@ class World:
         return self.took_s(served, what="runs end again")
 
     def all_serve_s(self) -> float:
-        """How long it takes until every worker says that it takes runs."""
-        return self.took_s(
-            lambda: len(self.idle()) == len(self.workers), what="every worker takes runs again"
-        )
+        """How long it takes until every worker says that it takes runs; one that has ended is restarted."""
+
+        def all_serve() -> bool:
+            self.mend()
+            return len(self.idle()) == len(self.workers)
+
+        return self.took_s(all_serve, what="every worker takes runs again")
 
     @contextmanager
     def with_client(self) -> Iterator[Any]:
