@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from likewise.producer.wording.form import Called, Form, InShape
-from likewise.producer.wording.layers import Forms, kinds
+from likewise.producer.wording.layers import Forms, as_many, kinds
 from likewise.producer.wording.synonyms import meets_one_place, only_reader
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, Permute, Reshape
@@ -45,7 +45,9 @@ def where_alike(rewrite: Rewritten) -> Callable[[Form, Form], Forms | None]:
 
     def rule(reference: Form, other: Form) -> Forms | None:
         changed = _in_both(rewrite, reference, other)
-        return changed if changed is not None and kinds(changed[0]) == kinds(changed[1]) else None
+        if changed is None or kinds(changed[0]) == kinds(changed[1]):
+            return changed
+        return changed if as_many(changed) and not as_many((reference, other)) else None
 
     return rule
 
@@ -93,12 +95,13 @@ def _with_weights_of(form: Form, before: ProgramSpec, after: ProgramSpec) -> For
 def _once(form: Form, rewrite: Rewritten) -> list[Document] | None:
     """Return the layers with the first two rewritten that can be; None where there are none.
 
-    A place keeps its name, and with it who reads it.
+    A layer keeps its name, unless some other reads one of the two by it: then the place does, and what reads.
     """
     program = form.program
     layers = form.document["model"]["layers"]
     if program is None:
         return None
+    read = {name for one in layers for name in one["inputs"] or ()} | {*(form.job.model.outputs or ())}
     for index in range(len(layers) - 1):
         if only_reader(form, index) is None:
             continue
@@ -106,9 +109,13 @@ def _once(form: Form, rewrite: Rewritten) -> list[Document] | None:
         found = rewrite(program.stages[index], program.stages[index + 1], first, second)
         if found is None:
             continue
-        handles = [{"name": one["name"], "inputs": one["inputs"]} for one in (first, second)]
+        names = [first["name"], second["name"]]
         if len(found) == 1:
-            handles = [{"name": second["name"], "inputs": first["inputs"]}]
+            names = [names[1] or names[0]]
+        elif not read.intersection(names):
+            names.reverse()
+        inputs = (first["inputs"], second["inputs"])
+        handles = [{"name": name, "inputs": some} for name, some in zip(names, inputs, strict=False)]
         placed = [one | handle for one, handle in zip(found, handles, strict=True)]
         return [*layers[:index], *placed, *layers[index + 2 :]]
     return None
@@ -166,13 +173,23 @@ def _keeps_order(layer: Flatten | Reshape) -> bool:
 
 
 def ordered(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:  # noqa: ARG001 -- as each is called
-    """Return the flatten in another order that a flatten is behind channels that were put first."""
+    """Return the one layer that two are of which each gives numbers another shape, or axes another order."""
     before, behind = first.layer, second.layer
-    if not isinstance(before, Permute) or not isinstance(behind, Flatten) or not _keeps_order(behind):
+    if before.activity_regularizer is not None:
         return None
-    axes = len(before.dims)
-    first_of_all = before.dims == (axes, *range(1, axes)) and before.activity_regularizer is None
-    return [two | {"order": "channels_first"}] if first_of_all else None
+    found: list[Document] | None = None
+    match before, behind:
+        case (Flatten() | Reshape(), Flatten() | Reshape()) if _keeps_order(before) and _keeps_order(behind):
+            found = [two]
+        case (Permute(), _) if list(before.dims) == sorted(before.dims):
+            found = [two]
+        case (Permute(), Permute()):
+            found = [two | {"dims": [before.dims[axis - 1] for axis in behind.dims]}]
+        case (Permute(), Flatten()) if _keeps_order(behind):
+            axes = len(before.dims)
+            channels_first = before.dims == (axes, *range(1, axes))
+            found = [two | {"order": "channels_first"}] if channels_first else None
+    return found
 
 
 def joined(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:

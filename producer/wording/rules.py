@@ -78,7 +78,7 @@ RULES = (
         of_layers=True,
     ),
     Rule(
-        says="channels are put first before a flatten, or by its order",
+        says="of what gives numbers another shape, or axes another order, one does what several do",
         apply=reordered.where_alike(reordered.ordered),
         loosely=reordered.loosely(reordered.ordered),
         of_layers=True,
