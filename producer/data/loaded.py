@@ -191,7 +191,9 @@ def refuse_duplicates(columns: Sequence[str], place: str) -> None:
     seen: dict[str, int] = {}
     for number, name in enumerate(columns, start=1):
         if name in seen:
-            raise DataError(f"{place}: columns {seen[name]} and {number} are both named {short(name)}")
+            raise DataError(
+                f"{place}: columns {seen[name]} and {number} are both named {short(name)}; rename one"
+            )
         seen[name] = number
 
 

@@ -33,6 +33,7 @@ _RECORDS = 100
 _COMMENTS = ("#", "%")
 _STRAY_WORDS = 3
 _TITLE_LINES = 10
+_DASHES = re.compile(r"[-–—.*]+")
 _NINES = re.compile(r"99+(\.9+)?")
 
 
@@ -66,12 +67,13 @@ def _with_grouped(
 ) -> tuple[TableData, DataTable]:
     """Return the settings and the table, with points between thousands where a column needs them.
 
-    Beside `70,5` in another column, `217.000` is no 217: it stops to be a number under a decimal comma.
+    Beside `70,5` in another column, `217.000` is no 217, with a unit or without one: it stops to be a number
+    under a decimal comma.
     """
     lost = [
         name
         for name, column in table.columns.items()
-        if column.kind == "text" and before.columns[name].kind == "number"
+        if column.kind == "text" and _may_be_numbers(before.columns[name])
     ]
     if not lost or getattr(data, "decimal", ".") != "," or getattr(data, "thousands", None) is not None:
         return data, table
@@ -80,6 +82,10 @@ def _with_grouped(
     if all(read.columns[name].kind == "number" for name in lost):
         return grouped, read
     return data, table
+
+
+def _may_be_numbers(column: Column) -> bool:
+    return column.kind == "number" or (column.kind == "text" and number_format_of(column.words) is not None)
 
 
 def _delimiter(data: CsvData, start: bytes) -> str:
@@ -217,8 +223,11 @@ def _mixes(table: DataTable, signs: Sequence[str]) -> bool:
 
 
 def _stray_words(column: Column) -> set[str]:
-    """Return the few words of a column that otherwise holds numbers: they stand for gaps."""
+    """Return the words of a column that stand for gaps: few among numbers, or dashes and dots among words."""
     stray = [place for place, word in enumerate(column.words) if not is_number(word)]
     rows = int(np.isin(column.places, stray).sum())
     few = len(stray) <= _STRAY_WORDS and rows < 0.5 * int((~column.missing).sum())
-    return {column.words[place] for place in stray} if few else set()
+    if few:
+        return {column.words[place] for place in stray}
+    dashes = {word for word in column.words if _DASHES.fullmatch(word)}
+    return dashes if len(dashes) < len(column.words) else set()

@@ -35,7 +35,15 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _NOON = 12
-_WITH_UNIT = re.compile(r"[+-]?[0-9][0-9.,' ]*?\s*([^\W\d_]{1,10}[²³]?)")
+_UNIT = r"[^\W\d_]{1,10}[²³]?"
+_WITH_UNIT = re.compile(rf"[+-]?[0-9][0-9.,' ]*?\s*({_UNIT}(/{_UNIT})?)")
+_CURRENCY = re.compile(
+    r"-?(AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|TRY|USD|ZAR|Rs\.?)"
+    r"\s*-?[0-9][0-9.,' ]*"
+)
+"""An amount with its currency before it."""
+PLAIN_SIGNS = {"\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'", "−": "-"}
+"""Signs of typesetters in numbers, and those that stand for them: spaces, an apostrophe, a minus."""
 _SAMPLED = 1000
 """Words of a column whose formats are tried before all of its words are."""
 
@@ -267,7 +275,10 @@ class NumberFormat:
     def pattern(self) -> str:
         """Return the regular expression of a number without its signs, groups and fraction as given."""
         point, group = re.escape(self.decimal), "" if self.thousands is None else re.escape(self.thousands)
-        whole = rf"([0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
+        pairs = (
+            rf"|[0-9]{{1,2}}({group}[0-9]{{2}})+{group}[0-9]{{3}}" if self.thousands == "," else ""
+        )  # India's
+        whole = rf"([0-9]{{1,3}}({group}[0-9]{{3}})+{pairs}|[0-9]+)" if group else "[0-9]+"
         return rf"^[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
@@ -279,6 +290,7 @@ def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> Nu
     """
     if not words:
         return None
+    words = [with_plain_signs(word) for word in words]
     unit = _unit(words)
     signs = (
         (unit,)
@@ -330,14 +342,22 @@ def mixed_numbers(words: Sequence[str]) -> str | None:
 
 
 def _unit(words: Sequence[str]) -> str | None:
-    """Return the unit in letters that stands behind every number of a column: `1.5 kg`, `12cm`."""
-    found = {_WITH_UNIT.fullmatch(word) for word in words}
+    """Return the unit that stands behind every number of a column, `1.5 kg`, or its currency: `CHF 12`."""
+    found = {_WITH_UNIT.fullmatch(word) or _CURRENCY.fullmatch(word) for word in words}
     units = {"" if match is None else match[1] for match in found}
     return units.pop() or None if len(units) == 1 else None
 
 
+def with_plain_signs(word: str) -> str:
+    """Return a word with a typewriter's signs for those of `PLAIN_SIGNS`."""
+    for sign, plain in PLAIN_SIGNS.items():
+        word = word.replace(sign, plain)
+    return word
+
+
 def bare_number(word: str, signs: Sequence[str]) -> str:
     """Return a word without its unit signs; one in parentheses is negative, as in accounts."""
+    word = with_plain_signs(word)
     for sign in signs:
         word = word.replace(sign, "")
     word = word.strip()

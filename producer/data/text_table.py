@@ -17,6 +17,7 @@ from likewise.producer.data.loaded import check_size
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     MISSING_WORDS,
+    PLAIN_SIGNS,
     Column,
     DataTable,
     number_column,
@@ -183,9 +184,11 @@ def _numbers(values: Any, form: TextForm) -> NDArray[np.float64] | None:
         except pa.ArrowInvalid:
             pass  # blanks around a number are allowed
     bare = compute.utf8_trim_whitespace(values)
+    for sign, plain in PLAIN_SIGNS.items():
+        bare = compute.replace_substring(bare, sign, plain)
     for sign in form.numbers.unit_signs:
         bare = compute.replace_substring(bare, sign, "")
-    if form.numbers.unit_signs:
+    if not form.numbers.is_plain:  # in accounts, what is in parentheses is negative
         bare = compute.replace_substring_regex(compute.utf8_trim_whitespace(bare), r"^\((.*)\)$", r"-\1")
     missing = sorted(MISSING_WORDS | {word.strip().lower() for word in form.missing_values})
     gap = compute.is_in(compute.utf8_lower(bare), pa.array(missing))

@@ -17,10 +17,10 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
     """Return why a column is left out, and what would take it in; None where it is not."""
     there = ~column.missing
     if column.kind in ("empty", "other"):
-        no_value = "gaps: it has no value at all"
-        return no_value if column.kind == "empty" else f"type: it holds {column.words[0]}, which is no value"
+        return _no_value(column)
     if (same := _all_the_same(column)) is not None:
-        return same
+        gaps = not there.all() and same.startswith("constant")
+        return f"{same} or a gap; {_gaps_alone(column, missing)}" if gaps else same
     if there.sum() < 0.5 * table.rows:
         if column.kind in ("number", "date", "time") and not column.padded:
             return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
@@ -31,6 +31,18 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
     if column.kind == "text":
         return _reason_to_leave_text(column, int(there.sum()))
     return _reason_to_leave_numbers(column, place) if column.kind == "number" else None
+
+
+def _no_value(column: Column) -> str:
+    if column.kind == "empty":
+        return "gaps: it has no value at all"
+    advice = "give what is to be trained on a column of its own in the file"
+    return f"type: it holds {column.words[0]}, which is no value; {advice}"
+
+
+def _gaps_alone(column: Column, missing: str) -> str:
+    words = " and to categories: one_hot" if column.kind == "text" else ""
+    return f"{missing}; to take the gaps in, move it from this list to missing: indicator{words}"
 
 
 def _reason_to_leave_numbers(column: Column, place: int) -> str | None:

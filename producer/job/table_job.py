@@ -18,6 +18,7 @@ import numpy as np
 from likewise.producer.data.sniffing import looked_at
 from likewise.producer.data.table import DataTable
 from likewise.producer.display import both, count, did_you_mean, printable, short
+from likewise.producer.job.table_notes import is_copy, notes_of
 from likewise.producer.job.table_plan import ColumnPlan, Goal, goal_of, plan_of
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
@@ -36,6 +37,10 @@ class TableJob:
 
     text: str
     columns: tuple[ColumnPlan, ...]
+    features: int
+    """How many columns are trained on."""
+    notes: tuple[tuple[str, str], ...]
+    """Columns that want a second look, and why."""
     reading: Mapping[str, object]
     """How the file is written where that is not as usual: settings of `data`, by name."""
 
@@ -58,19 +63,46 @@ def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> Ta
     _refuse_far(table, path)
     goals = {target: goal_of(table.columns[target], path) for target in targets}
     features = [(place, one) for place, one in enumerate(table.columns.values()) if one.name not in goals]
-    plans = [plan_of(column, table, place) for place, column in features]
+    plans = _without_copies([plan_of(column, table, place) for place, column in features], table, targets)
     if all(plan.left_out for plan in plans):
         listed = "".join(f"\n  {printable(plan.name)}: {plan.why}" for plan in plans)
         named = both([short(target) for target in targets])
         raise UsageError(f"{printable(path)}: no column besides {named} can be trained on{listed}")
+    trained = [plan.name for plan in plans if not plan.left_out]
     for target in targets:
         gaps = int(table.columns[target].missing.sum())
         if gaps:
             why = f"{gaps} of {table.rows} values are missing, and a target cannot be filled"
             plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
-    lines = _Lines(data=data, table=table, goals=goals, plans=plans)
+    words_are_gaps = bool(data.missing_values)
+    notes = tuple(notes_of(table, targets=targets, features=trained, words_are_gaps=words_are_gaps))
+    lines = _Lines(data=data, table=table, goals=goals, plans=plans, notes=notes)
     text = "\n".join(lines.all(path=path, name=name)) + "\n"
-    return TableJob(text=text, columns=tuple(plans), reading=_reading(data))
+    return TableJob(
+        text=text, columns=tuple(plans), features=len(trained), notes=notes, reading=_reading(data)
+    )
+
+
+def _without_copies(plans: list[ColumnPlan], table: DataTable, targets: Sequence[str]) -> list[ColumnPlan]:
+    """Leave out columns that are a target, as long as others remain."""
+    of = {
+        plan.name: target
+        for plan in plans
+        for target in targets
+        if not plan.left_out and is_copy(table.columns[plan.name], table.columns[target])
+    }
+    if all(plan.left_out or plan.name in of for plan in plans):
+        return plans
+    return [
+        ColumnPlan(
+            name=plan.name,
+            left_out=True,
+            why=f"copy: it is {of[plan.name]} in every row; take it off this list to train on it",
+        )
+        if plan.name in of
+        else plan
+        for plan in plans
+    ]
 
 
 def _refuse_far(table: DataTable, path: str) -> None:
@@ -127,6 +159,7 @@ class _Lines:
     goals: Mapping[str, Goal]
     """What each target asks for, by its column."""
     plans: Sequence[ColumnPlan]
+    notes: Sequence[tuple[str, str]]
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -216,6 +249,7 @@ class _Lines:
             yield from (_commented(f"    - {quoted(plan.name)}", plan.why) for plan in left_out)
         else:
             yield "  # every column but the target is a feature; drop: [NAME] leaves one out"
+        yield from (f"  # {printable(name)}: {printable(note)}" for name, note in self.notes)
         for setting in ("categories", "dates", "missing"):
             named = [(plan, value) for plan in self.plans for key, value in plan.settings if key == setting]
             if named:
@@ -288,8 +322,7 @@ def lines_of(job: TableJob) -> Iterator[str]:
     """Tell what becomes of the columns that are not features as they are, a line each."""
     left_out = [plan for plan in job.columns if plan.left_out]
     changed = [plan for plan in job.columns if plan.settings and not plan.left_out]
-    features = sum(not plan.left_out for plan in job.columns)
-    yield f"{count(features, 'column')} to train on, {count(len(left_out), 'column')} left out"
+    yield f"{count(job.features, 'column')} to train on, {count(len(left_out), 'column')} left out"
     for field, value in job.reading.items():
         shown = json.dumps(value, ensure_ascii=False)
         yield f"  read      {field}: {printable(shown)}; {_READING[field]}"
@@ -297,12 +330,15 @@ def lines_of(job: TableJob) -> Iterator[str]:
         for plan in plans:
             made = "".join(f"{key} {value}; " for key, value in plan.settings)
             yield f"  {what}  {printable(plan.name)}: {made}{printable(plan.why)}"
+    for name, note in job.notes:
+        yield f"  look at   {printable(name)}: {printable(note)}"
 
 
 def document_of(job: TableJob) -> Mapping[str, object]:
     """Return what becomes of each column, for programs."""
     return {
         "reading": dict(job.reading),
+        "look_at": [{"column": name, "reason": note} for name, note in job.notes],
         "left_out": [{"column": plan.name, "reason": plan.why} for plan in job.columns if plan.left_out],
         "changed": [
             {"column": plan.name, "reason": plan.why, **dict(plan.settings)}

@@ -144,7 +144,8 @@ class _TableSource(_Source):
     decimal: Literal[".", ","] = "."
     """The sign before a number's fraction."""
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
-    """The sign between a number's groups of three digits: 3,750."""
+    """The sign between a number's groups of three digits: 3,750. A space stands for narrow and no-break ones,
+    too, an apostrophe for a curved one; commas may stand as in India: 12,34,567."""
     unit_signs: Many[str] = ()
     """Signs or units that stand before or after numbers and are no part of them, such as "$", "%" or "kg"."""
     standardize_target: bool = False

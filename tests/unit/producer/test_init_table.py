@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from likewise.producer.data.sniffing import looked_at
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.new_file import NewFiles, write_new
 from likewise.producer.job.prepare import PreparedRun, prepare_experiment
@@ -272,7 +273,7 @@ def test_comments_and_no_header(init: Init) -> None:
 def test_a_title_before_the_header_is_skipped_and_lines_keep_their_numbers(
     init: Init, title: str, sep: str, lines: int
 ) -> None:
-    text = table("city", "a", "y", sep=sep, city=lambda i: "XY"[i % 2], a=numbers, y=numbers)
+    text = table("city", "a", "y", sep=sep, city=lambda i: "XY"[i % 2], a=numbers, y=lambda i: i % 7)
     new, run = init(title + text)
 
     assert (run.job.data.skip_lines, left_out(new)) == (lines, {})
@@ -473,3 +474,103 @@ def test_several_targets_are_several_outputs_each_with_a_loss(init: Init) -> Non
 def test_a_target_that_is_named_twice_is_refused(init: Init) -> None:
     with pytest.raises(UsageError, match="named twice"):
         init(table("x", "y", x=numbers, y=numbers), target="y|y")
+
+
+def notes(new: NewFiles) -> dict[str, str]:
+    return dict(made(new).notes)
+
+
+def test_a_copy_of_the_target_is_left_out_and_what_tells_it_is_pointed_out(init: Init) -> None:
+    cells = {"a": lambda i: i % 7, "again": numbers, "cents": lambda i: round(100 * numbers(i)) + 5}
+    text = table("a", "again", "cents", "y", **cells, y=lambda i: f"{numbers(i):.2f}")
+    new, run = init(text.replace("again", "y_again"))
+    assert left_out(new) == {}, "rounded, it is no copy"
+    assert notes(new) == {
+        "cents": "y is 0.01 times it - 0.05 in every row; where it is not known before y is, drop it"
+    }
+    assert "  # cents: y is 0.01 times it" in new.written[0].read_text()
+
+    new, run = init(table("a", "again", "y", a=lambda i: i % 7, again=numbers, y=numbers))
+    assert left_out(new) == {"again": "copy: it is y in every row; take it off this list to train on it"}
+    assert run.data.train.x.shape[1:] == (1,)
+
+
+def test_what_comes_near_the_target_is_not_pointed_out(init: Init) -> None:
+    cells = {"near": lambda i: numbers(i) + 0.001 * (i == 9), "a": lambda i: i % 7}
+    assert notes(init(table("near", "a", "y", **cells, y=numbers))[0]) == {}
+    cells = {"kind": lambda i: "abc"[i % 3] if i else "c", "a": lambda i: i % 7}
+    assert notes(init(table("kind", "a", "y", **cells, y=lambda i: "uvw"[i % 3]))[0]) == {}
+
+
+def test_an_only_feature_that_is_the_target_is_kept_and_pointed_out(init: Init) -> None:
+    new, _ = init(table("x", "y", x=numbers, y=numbers))
+    assert left_out(new) == {}
+    assert notes(new)["x"].startswith("it is y itself")
+
+
+@pytest.mark.parametrize("code", [lambda i: 4 - i % 3, lambda i: "rgb"[i % 3]], ids=["numbers", "words"])
+def test_a_column_that_stands_for_the_class_is_pointed_out(init: Init, code: Callable[[int], Any]) -> None:
+    cells = {"a": lambda i: i % 7, "code": code, "y": lambda i: ("red", "green", "blue")[i % 3]}
+    told = notes(init(table("a", "code", "y", **cells))[0])["code"]
+    assert told.startswith("each of its 3 values stands beside one class of y alone; where it is not known")
+
+
+def test_classes_that_differ_in_their_case_alone_are_told(init: Init) -> None:
+    new, _ = init(table("a", "y", a=numbers, y=lambda i: ("Yes", "no", "yes")[i % 3]))
+    assert notes(new) == {"y": '"Yes" and "yes" are told apart as classes'}
+
+
+def test_a_row_of_units_and_a_row_of_totals_are_told(init: Init) -> None:
+    cells = {"a": lambda i: {0: "[m]", ROWS - 1: "Total"}.get(i, i % 7), "b": lambda i: i % 5, "y": numbers}
+    new, _ = init(table("a", "b", "y", **(cells | {"a": lambda i: "[m]" if i == 0 else i % 7})))
+    advice = "has no number here; if it is no row of data but units or a total, take it out of the file"
+    assert notes(new) == {"a": f"line 2, the first row, {advice}"}
+    new, _ = init(table("a", "b", "y", **(cells | {"a": lambda i: "Total" if i == ROWS - 1 else i % 7})))
+    assert notes(new) == {"a": f"line 41, the last row, {advice}"}
+
+
+def test_a_constant_with_gaps_is_told_what_takes_the_gaps_in(init: Init) -> None:
+    cells = {"mark": lambda i: "x" if i % 3 else "", "a": numbers, "y": lambda i: i % 7}
+    new, _ = init(table("mark", "a", "y", **cells))
+    assert left_out(new)["mark"] == (
+        'constant: every value is "x" or a gap; 14 of 40 values are missing; to take the gaps in, move it '
+        "from this list to missing: indicator and to categories: one_hot"
+    )
+
+
+def test_targets_without_a_value_are_no_columns_to_train_on(init: Init) -> None:
+    new, _ = init(table("a", "y", a=lambda i: i % 7, y=lambda i: numbers(i) if i % 9 else ""))
+    assert next(lines_of(made(new))) == "1 column to train on, 0 columns left out"
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings", "last"),
+    [
+        (lambda i: f"{i + 1}\u202f234\u00a0567,5", {"decimal": ",", "thousands": " "}, 40_234_567.5),
+        (lambda i: f"CHF {i + 1}’234.50", {"thousands": "'", "unit_signs": ("CHF",)}, 40_234.5),
+        (lambda i: f"₹{i + 1},23,456", {"thousands": ",", "unit_signs": ("₹",)}, 40_23_456),
+        (lambda i: f"({i + 1},234.50)" if i % 2 else f"{i + 1},234.50", {"thousands": ","}, -40_234.5),
+        (lambda i: f"{20 - i}.5 km/h", {"unit_signs": ("km/h",)}, -19.5),
+        (lambda i: f"{20 - i}.5".replace("-", "−"), {}, -19.5),
+    ],
+    ids=["narrow spaces", "francs", "India", "accounts", "a quotient", "a minus"],
+)
+def test_numbers_are_read_as_countries_and_typesetters_write_them(
+    init: Init, cell: Callable[[int], str], settings: dict[str, Any], last: float
+) -> None:
+    new, _ = init(table("a", "y", sep="\t", a=cell, y=lambda i: i % 7))
+    assert made(new).reading == settings
+    _, read = looked_at(new.written[0].parent / "a.csv", "y")
+    assert read.columns["a"].values[-1] == last
+
+
+def test_amounts_with_points_between_thousands_and_a_currency_are_known_by_another_column(init: Init) -> None:
+    text = table("area", "y", sep=";", area=lambda i: f"{30 + i},5", y=lambda i: f"{100 + 3 * i}.000 €")
+    new, _ = init(text)
+    assert made(new).reading == {"decimal": ",", "thousands": ".", "unit_signs": ("€",)}
+
+
+def test_dashes_among_words_stand_for_gaps(init: Init) -> None:
+    new, _ = init(table("city", "y", city=lambda i: ("Bonn", "Ulm", "--", "Kiel")[i % 4], y=numbers))
+    assert made(new).reading == {"missing_values": ("--",)}
+    assert made(new).columns[0].settings == (("categories", "one_hot"), ("missing", "most_frequent"))

@@ -1,0 +1,96 @@
+"""What is worth a second look in a table before it is trained on, though no column is left out for it.
+
+A feature that tells the target by itself may be made from it, and be missing where a prediction is wanted.
+The first or the last row may hold units or totals; classes may be one class in several spellings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from likewise.producer.data.table import Column, DataTable
+from likewise.producer.display import both, short
+
+_LEAST_ROWS = 10
+_STRAIGHT = 1e-6
+"""The most that a target may lie beside a straight line over a feature, in its own deviations."""
+
+
+def is_copy(column: Column, target: Column) -> bool:
+    """Return whether a column holds the target's own values, row by row."""
+    if column.kind != target.kind or not bool((column.missing == target.missing).all()):
+        return False
+    if column.numbers is not None:
+        return np.array_equal(column.numbers, target.values, equal_nan=True)
+    return column.words == target.words and np.array_equal(column.places, target.places)
+
+
+def notes_of(
+    table: DataTable, *, targets: Sequence[str], features: Sequence[str], words_are_gaps: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield columns and what to look at in them; `features` are those that are trained on.
+
+    `words_are_gaps` says whether words among numbers were taken for missing values.
+    """
+    for target in (table.columns[name] for name in targets):
+        for name in features:
+            told = _told_by(table.columns[name], target)
+            if told is not None:
+                yield name, f"{told}; where it is not known before {target.name} is, drop it"
+        if (spelt := _spellings(target)) is not None:
+            yield target.name, spelt
+    if words_are_gaps and table.rows > _LEAST_ROWS:
+        for row, which in ((0, "first"), (table.rows - 1, "last")):
+            gap = next((one.name for one in table.columns.values() if _has_its_only_gap(one, row)), None)
+            if gap is not None:
+                place = f"{table.row_name(row)}, the {which} row, has no number here"
+                yield gap, f"{place}; if it is no row of data but units or a total, take it out of the file"
+
+
+def _told_by(column: Column, target: Column) -> str | None:
+    """Say how a feature tells the target by itself; None where it does not."""
+    both_there = ~(column.missing | target.missing)
+    if both_there.sum() < _LEAST_ROWS:
+        return None
+    if column.kind == target.kind == "number":
+        return _line(column.values[both_there], target.values[both_there], target.name)
+    if target.kind not in ("text", "boolean") or column.kind in ("empty", "other"):
+        return None
+    own, classes = column.labels()[0][both_there], target.labels()[0][both_there]
+    pairs = np.unique(np.stack([own, classes]), axis=1).shape[1]
+    if pairs == len(np.unique(own)) == len(np.unique(classes)) and 3 * pairs <= len(own):
+        return f"each of its {pairs} values stands beside one class of {target.name} alone"
+    return None
+
+
+def _line(x: np.ndarray, y: np.ndarray, target: str) -> str | None:
+    """Say that all targets lie on a straight line over a feature; None where they do not."""
+    spread = float(x.std())
+    if not (np.isfinite(spread) and spread > 0 and y.std() > 0):
+        return None
+    slope = float(np.mean((x - x.mean()) * (y - y.mean())) / spread**2)
+    shift = float(y.mean() - slope * x.mean())
+    beside = np.abs(y - slope * x - shift).max() / y.std()
+    if not beside < _STRAIGHT:
+        return None
+    if abs(slope - 1) < _STRAIGHT and abs(shift) < _STRAIGHT * float(y.std()):
+        return f"it is {target} itself"
+    plus = "" if abs(shift) < _STRAIGHT * float(y.std()) else f" {'+-'[shift < 0]} {abs(shift):.4g}"
+    return f"{target} is {slope:.4g} times it{plus} in every row"
+
+
+def _spellings(target: Column) -> str | None:
+    """Say which classes differ in the case of their letters alone; None where none do."""
+    if target.kind != "text":
+        return None
+    alike: dict[str, list[str]] = {}
+    for word in target.words:
+        alike.setdefault(" ".join(word.casefold().split()), []).append(word)
+    spelt = next((words for words in alike.values() if len(words) > 1), None)
+    return None if spelt is None else f"{both([short(word) for word in spelt])} are told apart as classes"
+
+
+def _has_its_only_gap(column: Column, row: int) -> bool:
+    return column.kind == "number" and bool(column.missing[row]) and int(column.missing.sum()) == 1
