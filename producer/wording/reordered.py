@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from likewise.producer.wording.form import Called, Form, InShape
-from likewise.producer.wording.layers import Forms, as_many, kinds
+from likewise.producer.wording.layers import Forms, as_many, drawn_otherwise, kinds
 from likewise.producer.wording.synonyms import meets_one_place, only_reader
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, Permute, Reshape
@@ -239,3 +239,24 @@ def merged_alike(reference: Form, other: Form) -> Forms | None:
             layers[index] = layers[index] | {"inputs": [names[place] for place in wanted]}
             changed = True
     return (reference, other.with_layers(layers)) if changed else None
+
+
+def listed_alike(reference: Form, other: Form) -> Forms | None:
+    """List the other's layers in the reference's order, where each has the same name and the same inputs."""
+    mine, theirs = reference.job.model, other.job.model
+    handles = [[layer.name or index for index, layer in enumerate(one.layers)] for one in (mine, theirs)]
+    if handles[0] == handles[1] or sorted(map(str, handles[0])) != sorted(map(str, handles[1])):
+        return None
+    read = [
+        {
+            name: [named[place - 1] if place else "input" for place in one.sources(index)]
+            for index, name in enumerate(named)
+        }
+        for one, named in zip((mine, theirs), handles, strict=True)
+    ]
+    if read[0] != read[1]:
+        return None
+    found = dict(zip(handles[1], other.document["model"]["layers"], strict=True))
+    wanted = zip(handles[0], reference.document["model"]["layers"], strict=True)
+    layers = [found[name] | {"inputs": layer["inputs"]} for name, layer in wanted]
+    return reference, drawn_otherwise(other.with_layers(layers))

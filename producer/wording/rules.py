@@ -110,6 +110,11 @@ RULES = (
         "out and another gives to the first",
         of_layers=True,
     ),
+    Rule(
+        says="layers that read the same compute the same wherever they are listed",
+        apply=reordered.listed_alike,
+        of_layers=True,
+    ),
     Rule(says="a sum, a product and a mean have no order", apply=reordered.merged_alike),
     Rule(says="a layer's name is a handle and no part of the model", apply=layers.named_alike),
     Rule(

@@ -45,20 +45,44 @@ def addresses_of(program: ProgramSpec) -> DrawAddresses:
 def as_drawn_in(reference: ProgramSpec, program: ProgramSpec) -> DrawAddresses | None:
     """Return the addresses at which a program draws what the reference draws; None for those it has.
 
-    Weights are paired in their order where they have as many numbers each: all of them, or else those alone
-    that chance gives their numbers. Masks are paired so by themselves. What does not pair keeps its place.
+    Weights are paired by their names where both have the same ones in another order, as of branches that are
+    listed in another. Else they are paired in their order where they have as many numbers each: all of them,
+    or those alone that chance gives their numbers. Masks are paired so by themselves. What does not pair
+    keeps its place.
     """
     own = addresses_of(program)
     paired = _weights_paired(reference, program) or {}
     weights = tuple(paired.get(place, address) for place, address in enumerate(own.weights))
-    sizes = [[prod(mask.shape) for mask in one.masks] for one in (reference, program)]
-    masks = tuple(mask.index for mask in reference.masks) if sizes[0] == sizes[1] else own.masks
+    masks = tuple(mask.index for mask in _masks_paired(reference, program))
     found = DrawAddresses(weights=weights, masks=masks)
     return None if found == own else found
 
 
+def _masks_paired(reference: ProgramSpec, program: ProgramSpec) -> Sequence[Mask]:
+    """Return the mask of the reference for each of the program's; its own where they do not pair."""
+    mine, theirs = ({mask.path: mask for mask in one.masks} for one in (reference, program))
+    wanted = list(reference.masks)
+    if _are_named_alike(list(mine), list(theirs)):
+        wanted = [mine[path] for path in theirs]
+    sizes = [[prod(mask.shape) for mask in some] for some in (wanted, program.masks)]
+    return wanted if sizes[0] == sizes[1] else program.masks
+
+
+def _are_named_alike(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Return whether both have the same names in another order, none of which only says a layer's place."""
+    if list(mine) == list(theirs) or sorted(mine) != sorted(theirs):
+        return False
+    moved = [one for one, other in zip(mine, theirs, strict=True) if one != other]
+    return not any(one.startswith("layers.") for one in moved)
+
+
 def _weights_paired(reference: ProgramSpec, program: ProgramSpec) -> dict[int, tuple[int, int]] | None:
     """Return the reference's address by the place of a weight in the program; None where none pairs."""
+    named, others = ({one.name: one for one in each.weights} for each in (reference, program))
+    if _are_named_alike(list(named), list(others)) and all(
+        named[name].size == one.size for name, one in others.items()
+    ):
+        return {place: (named[name].stage, named[name].item) for place, name in enumerate(others)}
     everything = [list(enumerate(one.weights)) for one in (reference, program)]
     drawn = [[(place, one) for place, one in some if _is_drawn(one)] for some in everything]
     for theirs, own in (everything, drawn):
@@ -81,7 +105,11 @@ def pair_up(reference: ProgramSpec, program: ProgramSpec) -> bool:
 
 def start_alike(reference: ProgramSpec, other: ProgramSpec) -> bool:
     """Return whether two programs draw the same numbers for their weights, whatever these are called."""
-    return list(_draws(reference)) == list(_draws(other))
+    names = [[weight.name for weight in one.weights] for one in (reference, other)]
+    mine, theirs = list(_draws(reference)), list(_draws(other))
+    if _are_named_alike(*names):
+        return dict(zip(names[0], mine, strict=True)) == dict(zip(names[1], theirs, strict=True))
+    return mine == theirs
 
 
 def _draws(program: ProgramSpec) -> Iterator[object]:

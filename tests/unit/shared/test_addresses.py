@@ -50,6 +50,29 @@ def test_a_layer_more_without_weights_changes_no_draw_of_the_other_side() -> Non
     assert not start_alike(reference, other)
 
 
+def test_branches_that_are_listed_in_another_order_draw_by_their_names() -> None:
+    trunk = {"type": "flatten", "name": "trunk"}
+    one = {"type": "dense", "units": 4, "name": "one", "inputs": ["trunk"]}
+    two = one | {"name": "two"}
+    drops = [DROPOUT | {"name": f"drop_{name}", "inputs": [name]} for name in ("one", "two")]
+    both = {"type": "add", "inputs": ["drop_one", "drop_two"]}
+    reference = program(trunk, one, drops[0], two, drops[1], both, HEAD)
+    there = paired(reference, program(trunk, two, drops[1], one, drops[0], both, HEAD))
+
+    drawn, wanted = (draw_weights(each, seed=3, precision="float64") for each in (there, reference))
+    assert {name: array.tobytes() for name, array in drawn.items()} == {
+        name: array.tobytes() for name, array in wanted.items()
+    }
+    assert {mask.path: mask.index for mask in there.masks} == {
+        mask.path: mask.index for mask in reference.masks
+    }
+    assert pair_up(reference, there)
+    assert start_alike(reference, there)
+    # a name that says a layer's place is no name
+    unnamed = [{name: value for name, value in layer.items() if name != "name"} for layer in (CONV, HEAD)]
+    assert as_drawn_in(program(*unnamed), program(*unnamed)) is None
+
+
 def test_the_same_places_are_no_addresses_of_their_own() -> None:
     one = program(CONV, *POOL, HEAD)
     assert as_drawn_in(one, one) is None
