@@ -26,6 +26,7 @@ from likewise.shared.job.loss import (
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.losses import element_weights
 from likewise.shared.program import ModelOutput
+from likewise.shared.store.arrays import ArrayRef
 
 
 def same_data(reference: Form, other: Form) -> Forms | None:
@@ -39,6 +40,58 @@ def same_data(reference: Form, other: Form) -> Forms | None:
     if arrays[0] != arrays[1]:
         return None
     return reference, other.with_job(other.document | {"data": reference.document["data"]})
+
+
+def rescaled_data(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for data whose samples are the same once they are rescaled, to float32."""
+    mine, theirs = reference.facts.dataset, other.facts.dataset
+    if mine is None or theirs is None or reference.job.data == other.job.data:
+        return None
+    parts = [(reference.facts.part(name), other.facts.part(name)) for name in PARTS]
+    for one, two in parts:
+        if (one is None) != (two is None):
+            return None
+        if one is not None and two is not None and (one.y, one.weights) != (two.y, two.weights):
+            return None
+    rows = [(one.x, two.x) for one, two in parts if one is not None and two is not None]
+    if (mine.predict is None) != (theirs.predict is None) or mine.task != theirs.task:
+        return None
+    if mine.predict is not None and theirs.predict is not None:
+        rows.append((mine.predict, theirs.predict))
+    if any(one.shape != two.shape for one, two in rows) or not all(
+        _equal_to_float32(reference, other, both) for both in rows
+    ):
+        return None
+    return reference, other.with_job(other.document | {"data": reference.document["data"]})
+
+
+_ROWS = 256
+"""Samples are compared in pieces of so many, which take little memory and soon tell other data."""
+
+
+def _equal_to_float32(reference: Form, other: Form, both: tuple[ArrayRef, ArrayRef]) -> bool:
+    """Return whether samples, each rescaled as its form has it, differ by float32's rounding at most."""
+    loads = reference.facts.arrays, other.facts.arrays
+    if loads[0] is None or loads[1] is None:
+        return False
+    stored = loads[0](both[0]), loads[1](both[1])
+    for begin in range(0, len(stored[0]), _ROWS):
+        pieces = [array[begin : begin + _ROWS].astype(np.float64) for array in stored]
+        read, sizes = zip(*map(_rescaled, (reference, other), pieces), strict=True)
+        if not np.all(np.abs(read[0] - read[1]) <= _FLOAT32 * np.maximum(*sizes)):
+            return False
+    return True
+
+
+_FLOAT32 = float(np.finfo(np.float32).eps)
+
+
+def _rescaled(form: Form, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return samples as a form's batches have them, and how large the numbers are that they come from."""
+    data = form.job.data
+    mean = np.asarray(0.0 if data.mean is None else data.mean)
+    scale = np.asarray(1.0 if data.scale is None else data.scale)
+    return (x - mean) / scale, (np.abs(x) + np.abs(mean)) / np.abs(scale)
 
 
 def _rescaled_alike(reference: Form, other: Form) -> bool:

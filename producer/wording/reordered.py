@@ -22,7 +22,7 @@ from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, 
 from likewise.shared.job.layers.convolution import Convolution, DepthwiseConvolution
 from likewise.shared.job.layers.merging import Merge
 from likewise.shared.job.layers.pooling import GlobalPooling, MaxPooling
-from likewise.shared.job.layers.space import Cropping, Upsampling
+from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.shared.program.groups import decaying
 
@@ -36,6 +36,11 @@ NEVER_FALL = (
 """Functions that are nowhere less than for a smaller number; `leaky_relu` is one with a slope from 0 on."""
 SCALE = ("linear", "relu")
 """Functions that give k times as much for k times a number, k > 0; so does `leaky_relu`."""
+ZERO_AT_ZERO = (
+    *("linear", "relu", "relu6", "selu", "gelu", "gelu_tanh", "silu", "softsign", "tanh", "mish"),
+    *("hard_silu", "tanh_shrink", "elu", "celu"),
+)
+"""Functions that give exactly 0 for 0, so that zeros at the edges can come before or behind them."""
 OF_SEVERAL = ("softmax", "log_softmax", "softmin", "sparsemax")
 """Functions of all numbers along an axis."""
 
@@ -159,6 +164,7 @@ def _lets_through(before: Layer, stage: Stage, behind: ActivationLayer) -> Itera
     function = behind.activation
     slope = getattr(function, "negative_slope", -1.0) if function.type == "leaky_relu" else None
     yield isinstance(before, Flatten | Reshape | Permute | Cropping)
+    yield isinstance(before, ZeroPadding) and (function.type in ZERO_AT_ZERO or slope is not None)
     yield isinstance(before, Upsampling) and not before.is_linear
     if function.type in NEVER_FALL or (slope is not None and slope >= 0):
         yield isinstance(before, MaxPooling)

@@ -57,6 +57,11 @@ class Rule:
 RULES = (
     Rule(says="the samples are the same arrays", apply=data.same_data),
     Rule(
+        says="the samples are rescaled before they are stored, or as they are read",
+        apply=data.rescaled_data,
+        except_where="float32 rounds both in their last place",
+    ),
+    Rule(
         says="a function of each number by itself is the same before a layer that moves numbers, picks the "
         "largest or drops some, and behind it",
         apply=reordered.where_alike(reordered.earlier),
