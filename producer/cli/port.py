@@ -96,13 +96,24 @@ def init(
         Path, typer.Option("--folder", metavar="DIR", help="Where the files are written.")
     ] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    environment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--environment",
+            metavar="SIDE=DIR",
+            help="A side's virtual environment; else a .venv beside its program, or one of Likewise's own.",
+        ),
+    ] = None,
 ) -> None:
     """Write a port.yaml and a file a side for two programs, and climb the first rungs.
 
-    Example: likewise port init keras_code.py:build torch_code.py:Net --batch batch.npz
+    \b
+    Examples:
+      likewise port init keras_code.py:build torch_code.py:Net --batch batch.npz
+      likewise port init keras_code.py torch_code.py --environment torch=../old/.venv
     """
     from likewise.producer.display import both
-    from likewise.producer.port.file import read_port
+    from likewise.producer.port.file import in_environments, own_environment, read_port
     from likewise.producer.port.flow import check_port
     from likewise.producer.port.new import unwritten, write_port
     from likewise.producer.report.port import PortDocument
@@ -115,10 +126,13 @@ def init(
     if not folder.is_dir():
         raise UsageError(f"--folder is {folder}, and there is no such folder")
     port = read_port(programs, None if batch is None else batch.absolute())
+    beside = {one.label: found for one in port.programs if (found := own_environment(one)) is not None}
+    port = in_environments(port, [*(f"{label}={one}" for label, one in beside.items()), *(environment or ())])
     for path in write_port(port, folder, force=force):
         typer.echo(f"wrote {path}")
     for one in port.programs:
-        typer.echo(f"{one.label} is {one.framework}: {one.file.name} imports it")
+        where = "" if one.environment is None else f"; it runs in {one.environment.parents[1]}"
+        typer.echo(f"{one.label} is {one.framework}: {one.file.name} imports it{where}")
     written = read_port([str(folder / "port.yaml")], None)
     checked = check_port(written, until="forward", tell=say)
     Output.of(None, as_json=False).put(PortDocument(checked))

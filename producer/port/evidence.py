@@ -6,7 +6,7 @@ each module, and each segment of calls between modules, is judged by itself, wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -31,6 +31,8 @@ _ACTIVATIONS = (
     *("hard_silu", "hard_swish", "hardswish", "hardsigmoid", "hardtanh", "log_sigmoid", "logsigmoid"),
 )
 """Calls that are one family; those that pool are another."""
+_CONSTANTS = ("arange", "range", "linspace", "eye", "tri", "ones", "zeros", "full", "fill", "one_hot")
+"""Calls that make numbers without an input: what is made otherwise shows in what it is used for."""
 
 
 Segment = tuple[Sequence[RecordedCall], Sequence[RecordedCall]]
@@ -176,6 +178,8 @@ def forced_pass(
     here, there = first_calls(reference), first_calls(calls)
     anchors = {pair.reference.path for pair in mapping.pairs}
     others = {pair.other.path for pair in mapping.pairs}
+    mine = {pair.reference.path: pair.other.path for pair in mapping.pairs}
+    theirs = {pair.other.path: pair.reference.path for pair in mapping.pairs}
     steps = []
     for pair in mapping.pairs:
         if pair.reference.path not in here or pair.other.path not in there:
@@ -185,17 +189,21 @@ def forced_pass(
         # Of other shapes, as where one side pads in a call before, the module is judged with its own segment.
         if one.entered is not None and two.entered is not None and one.entered.shape == two.entered.shape:
             segment = relative_difference(pair.entering(one.entered), two.entered)
+        places = here[pair.reference.path], there[pair.other.path]
+        # Siblings that one program runs together may stand apart in the other, with calls between them.
+        beside = _siblings(calls, places[1], others), _siblings(reference, places[0], anchors)
+        skipped = {theirs[path] for path in beside[0]}, {mine[path] for path in beside[1]}
         before = (
-            _since(reference, here[pair.reference.path], anchors),
-            _since(calls, there[pair.other.path], others),
+            _since(reference, places[0], anchors, skipped[0]),
+            _since(calls, places[1], others, skipped[1]),
         )
         fed = one.entered is None or two.entered is None or _is_fed(pair, one.entered, two.entered)
         left = _kept_by_both(pair, one.left, two.left)
         steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
     after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
-    mine, theirs = outputs_of(reference), outputs_of(calls)
-    forms, outputs = forms_of(mine, theirs)
-    shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
+    returned = outputs_of(reference), outputs_of(calls)
+    forms, outputs = forms_of(*returned)
+    shapes = [one.shape for one in returned[0].values()], [one.shape for one in returned[1].values()]
     return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
 
 
@@ -245,7 +253,12 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
     counterpart; where none but moved numbers is left, the first that has the same in another order.
     """
     here, there = _partings(segment, tolerance)
-    changed = [one for one in here if not _repeats(one, segment[0], tolerance)]
+    made = any(two.kind in _CONSTANTS for two in there)  # or the other program writes its numbers otherwise
+    changed = [
+        one
+        for one in here
+        if not _repeats(one, segment[0], tolerance) and (made or one.kind not in _CONSTANTS)
+    ]
     first = next(iter(changed if there else here), None)
     if first is None:  # what only moves numbers is not what changes them
         changing = next((two for two in there if two.kind not in _REARRANGING), None)
@@ -372,8 +385,28 @@ def _moments(array: NDArray[Any]) -> NDArray[Any]:
     return np.array([array.sum(), np.abs(array).sum(), np.square(array).sum(), array.max(), array.min()])
 
 
-def _since(calls: Sequence[RecordedCall], place: int, anchors: set[str]) -> tuple[RecordedCall, ...]:
+def _since(
+    calls: Sequence[RecordedCall], place: int, anchors: set[str], skipped: Set[str] = frozenset()
+) -> tuple[RecordedCall, ...]:
+    """Return the calls since the last paired module, but for those that are skipped."""
+    begin = place
+    while begin and (calls[begin - 1].path not in anchors or calls[begin - 1].path in skipped):
+        begin -= 1
+    return tuple(call for call in calls[begin:place] if call.path not in anchors)
+
+
+def _siblings(calls: Sequence[RecordedCall], place: int, anchors: set[str]) -> list[str]:
+    """Return the paired modules that run together, fed the same, as the last ones before a call."""
     begin = place
     while begin and calls[begin - 1].path not in anchors:
         begin -= 1
-    return tuple(calls[begin:place])
+    found: list[str] = []
+    fed: NDArray[Any] = np.empty(0)
+    for call in reversed(calls[:begin]):
+        if call.path is None or call.path not in anchors or call.entered is None:
+            break
+        if found and not np.array_equal(call.entered, fed):
+            break
+        fed = call.entered
+        found.append(call.path)
+    return found if len(found) > 1 else []

@@ -234,7 +234,36 @@ def split(spec: str) -> tuple[str, str | None]:
 
 
 def framework_of(path: Path) -> str:
-    """Return the framework that a file imports. Raises UsageError for none or several."""
+    """Return the framework that a file imports, or libraries of it, or files beside it that it imports.
+
+    Raises UsageError for none or several.
+    """
+    found = _frameworks_of(path, set())
+    if len(found) == 1:
+        return found[0]
+    known = [name for one in frameworks().values() for name in one["imports"]]
+    what = f"imports {both(found)}" if found else f"imports none of {', '.join(known)}"
+    raise UsageError(
+        f"{path.name} {what}; say which framework it is in a port.yaml, as framework: "
+        f"{' or '.join(frameworks())}"
+    )
+
+
+def _frameworks_of(path: Path, seen: set[Path]) -> list[str]:
+    """Return the frameworks that a file imports; without one those of its libraries, or of its own files."""
+    seen.add(path)
+    names = _imports_of(path)
+    for kind in ("imports", "libraries"):
+        known = {name: framework for framework, one in frameworks().items() for name in one[kind]}
+        if found := list(dict.fromkeys(known[name] for name in names if name in known)):
+            return found
+    beside = [path.parent / f"{name}.py" for name in names if name]
+    mine = [one for one in dict.fromkeys(beside) if one.is_file() and one not in seen]
+    return list(dict.fromkeys(framework for one in mine for framework in _frameworks_of(one, seen)))
+
+
+def _imports_of(path: Path) -> list[str]:
+    """Return the packages that a file imports. Raises UsageError where it is no Python file."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -242,7 +271,7 @@ def framework_of(path: Path) -> str:
         raise UsageError(
             f"{path.name} is no Python file{f', at line {line}' if line else ''}: {error}"
         ) from None
-    names = [
+    return [
         name.partition(".")[0]
         for node in ast.walk(tree)
         for name in (
@@ -253,15 +282,39 @@ def framework_of(path: Path) -> str:
             else []
         )
     ]
-    known = {name: framework for framework, one in frameworks().items() for name in one["imports"]}
-    found = dict.fromkeys(known[name] for name in names if name in known)
-    if len(found) == 1:
-        return next(iter(found))
-    what = f"imports {both(list(found))}" if found else f"imports none of {', '.join(known)}"
-    raise UsageError(
-        f"{path.name} {what}; say which framework it is in a port.yaml, as framework: "
-        f"{' or '.join(frameworks())}"
+
+
+def own_environment(program: Program) -> Path | None:
+    """Return the virtual environment beside a program, or up to two folders above, that has its framework."""
+    packages = frameworks()[program.framework]["imports"]
+    for folder in list(program.file.parents)[:3]:
+        for name in (".venv", "venv"):
+            for site in (folder / name / "lib").glob("python3*/site-packages"):
+                if (folder / name / "bin" / "python").exists() and any(
+                    (site / one).is_dir() for one in packages
+                ):
+                    return folder / name
+    return None
+
+
+def in_environments(port: Port, given: Sequence[str]) -> Port:
+    """Return a port whose programs run in these environments, each as `SIDE=FOLDER`.
+
+    Raises UsageError for a side that there is not, and a folder that is no environment.
+    """
+    chosen: dict[str, Path] = {}
+    labels = [one.label for one in port.programs]
+    for one in given:
+        label, equals, folder = one.partition("=")
+        if not equals or label not in labels:
+            raise UsageError(
+                f"--environment is {one}; write SIDE=FOLDER, where SIDE is {' or '.join(labels)}"
+            )
+        chosen[label] = _interpreter(Path(folder).resolve())
+    first, second = (
+        replace(one, environment=chosen.get(one.label, one.environment)) for one in port.programs
     )
+    return replace(port, programs=(first, second))
 
 
 def _interpreter(folder: Path) -> Path:

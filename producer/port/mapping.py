@@ -345,6 +345,27 @@ def _by_shape(one: Seen, two: Seen) -> dict[str, str]:
     return names
 
 
+def own_to_divide(mapping: WeightMapping) -> tuple[list[str], list[str]]:
+    """Return the paths of either side's modules of the user's own that have no counterpart, of which the
+    other side has a weight in another module.
+    """
+    sides = mapping.alone, mapping.strangers
+    shapes = [
+        {tuple(_without_ones(one.shape(name))) for one in several for name in one.slots} for several in sides
+    ]
+    found = [
+        [
+            one.path
+            for one in several
+            if one.kind == OWN
+            and len(one.slots) > 1
+            and any(tuple(_without_ones(one.shape(name))) in others for name in one.slots)
+        ]
+        for several, others in zip(sides, shapes[::-1], strict=True)
+    ]
+    return found[0], found[1]
+
+
 def other_assignments(pair: Pair, most: int) -> list[Pair]:
     """Return the other ways in which the weights of a renamed pair may be each other's: those of one shape
     exchanged, and square ones with their axes exchanged. None where there are more than `most`.

@@ -52,7 +52,10 @@ def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
             f"    framework: {one.framework}",
             f"    program: {sides[one.label].name}",
         ]
-        lines += ["    # environment: ../.venv   # a virtual environment of your own"]
+        if one.environment is None:
+            lines += ["    # environment: ../.venv   # a virtual environment of your own"]
+        else:
+            lines += [f"    environment: {os.path.relpath(one.environment.parents[1], folder)}"]
     return "\n".join(lines) + "\n"
 
 

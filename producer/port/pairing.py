@@ -29,7 +29,7 @@ from likewise.producer.port.file import LOCK
 from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.layouts import lay_both, outputs_as, with_targets_laid
-from likewise.producer.port.mapping import Pair, Seen, align
+from likewise.producer.port.mapping import Pair, Seen, align, own_to_divide
 from likewise.producer.port.settings import (
     CHANGEABLE,
     Difference,
@@ -139,10 +139,20 @@ class Pairing:
         fused = fused_projections(self._in_order(reference, self.calls), self._in_order(other, calls))
         if any(fused):
             calls = self._divide(fused, calls)
+            for side, paths in zip((reference, other), fused, strict=True):
+                self._note_thirds(side, paths)
+        self._align(calls)
+        own = own_to_divide(self.mapping)
+        if any(own):
+            self._align(self._divide(own, calls))
+
+    def _align(self, calls: RecordedPass) -> None:
+        """Pair the modules of both programs by their order of use; `calls` are the other's."""
         by_hand = self._by_hand()
         self.fixed = {one.path for one, _ in by_hand}
         """The reference's modules that the user has paired, which keep their counterparts."""
-        self.mapping = align(self._in_order(reference, self.calls), self._in_order(other, calls), by_hand)
+        mine, theirs = self._in_order(self.reference, self.calls), self._in_order(self.other, calls)
+        self.mapping = align(mine, theirs, by_hand)
 
     def _begin(self) -> None:
         """Take the reference's weights, once it is built, and shake them where no checkpoint says them."""
@@ -158,17 +168,13 @@ class Pairing:
         }
 
     def _divide(self, fused: tuple[list[str], list[str]], calls: RecordedPass) -> RecordedPass:
-        """Take matrices of which the other side has three as three; return the other side's calls anew."""
+        """Take modules of which the other side has several as several; return the other side's calls anew."""
         for side, paths in zip((self.reference, self.other), fused, strict=True):
             if not paths:
                 continue
             if side is self.reference:
                 side.load(self.start)
             side.divide(paths)
-            named = both([*paths[:2], *([f"{len(paths) - 2} more"] if len(paths) > 2 else [])])
-            self.note(
-                f"{named} of {side.label} {'is' if len(paths) == 1 else 'are'} taken as query, key and value"
-            )
         if fused[0]:
             self._begin()
             self.calls = self.reference.forward(self.batch.inputs)
@@ -177,6 +183,12 @@ class Pairing:
         self.described = {side.label: side.describe() for side in (self.reference, self.other)}
         self.seen = self._look()
         return calls
+
+    def _note_thirds(self, side: Hosted, paths: Sequence[str]) -> None:
+        if paths:
+            named = both([*paths[:2], *([f"{len(paths) - 2} more"] if len(paths) > 2 else [])])
+            are = "is" if len(paths) == 1 else "are"
+            self.note(f"{named} of {side.label} {are} taken as query, key and value")
 
     def finish(self, tell: Callable[[str], None]) -> None:
         """Pair the random draws, take a checkpoint of the other program, and list the settings that differ,

@@ -92,6 +92,7 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "encoder": _encoder,
     "tutorial": lambda draw: Batch({"x": 1 + draw.below(39, 4, 11)}, draw.below(40, 4, 11)),
     "dcgan": lambda draw: Batch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
+    "tokens": lambda draw: Batch({"x": draw.below(20, 4, 5)}, draw.below(3, 4)),
     "video": lambda draw: Batch({"x": draw.normal(4, 3, 8, 8, 3)}, draw.below(3, 4)),
     "mobile": lambda draw: Batch({"x": draw.below(256, 6, 16, 16, 3)}, draw.below(6, 6)),
 }

@@ -140,12 +140,18 @@ class UserFile:
 
 
 @contextmanager
-def noting_lines(owner: Any, lines: dict[int, str | None]) -> Iterator[None]:
-    """Note at which line of the user's code each object of a class is made, by its id."""
+def noting_lines(
+    owner: Any, lines: dict[int, str | None], within: type | tuple[type, ...] = object
+) -> Iterator[None]:
+    """Note at which line of the user's code each object of a class is made, by its id.
+
+    Of an object whose class the user derives from one of `within` it is the line of its `__init__` that says
+    its numbers; of any other the line that makes it.
+    """
     original = owner.__init__
 
     def made(one: Any, *arguments: Any, **named: Any) -> None:
-        lines[id(one)] = users_line()
+        lines[id(one)] = users_line(without=None if isinstance(one, within) else one)
         original(one, *arguments, **named)
 
     owner.__init__ = made
@@ -179,14 +185,23 @@ def is_users(filename: str) -> bool:
     return not path.is_relative_to(_STDLIB)
 
 
-def users_line() -> str | None:
-    """Return the innermost line of the user's code that is running now, as `file.py:12`."""
+def users_line(*, without: Any = None) -> str | None:
+    """Return the innermost line of the user's code that is running now, as `file.py:12`; where an object is
+    given, it is none of the object's own `__init__`.
+    """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
-        if is_users(frame.f_code.co_filename):
+        code = frame.f_code
+        own = without is not None and code.co_name == "__init__" and _first(frame) is without
+        if is_users(code.co_filename) and not own:
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
     return None
+
+
+def _first(frame: FrameType) -> Any:
+    """Return the first argument of a function that runs."""
+    return frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))
 
 
 def _told(error: BaseException) -> str:

@@ -303,8 +303,12 @@ def parts(layer: Any, *, divided: bool = False) -> dict[str, Known]:
     """Return the layers that one is made of, by what their path ends in; `""` is the layer itself.
 
     A separable convolution is two: PyTorch has no such module. A dense layer that is `divided` is a query, a
-    key and a value.
+    key and a value; of a layer of the user's own each weight is a part.
     """
+    if divided and (own := known(layer)) is not None and own.kind == OWN:
+        return {
+            f".{name}": Known(kind=OWN, settings={}, weights={name: one}) for name, one in own.weights.items()
+        }
     if divided and known(layer) is not None:
         return {f".{name}": _third(layer, place) for place, name in enumerate(PROJECTIONS)}
     if isinstance(layer, SEPARABLE):
@@ -418,3 +422,5 @@ _TABLE: Mapping[type, Callable[[Any], Known | None]] = {
 }
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """The settings of live layers that can be changed."""
+KNOWN = tuple(_TABLE)
+"""The classes that the table knows."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import tensorflow as tf  # its keras has names of the same functions
@@ -26,11 +28,26 @@ _MAKERS = (
     "one_hot",
 )
 """Functions of TensorFlow that make a tensor of the float that they are told, or of float32."""
+_MAKERS_OF_KERAS = (
+    "cast",
+    "arange",
+    "array",
+    "convert_to_tensor",
+    "eye",
+    "full",
+    "linspace",
+    "one_hot",
+    "ones",
+    "zeros",
+)
+"""The same of Keras 3."""
 _MADE_BY: dict[tuple[Any, str], Callable[..., Any]] = {
     **{(tf, name): getattr(tf, name) for name in _MAKERS},
-    **({} if OPS is None else {(OPS, "cast"): OPS.cast}),
+    **({} if OPS is None else {(OPS, name): getattr(OPS, name) for name in _MAKERS_OF_KERAS}),
 }
 """The functions themselves, by where they are found."""
+_RECORDER = str(Path(__file__).with_name("imported_record.py"))
+"""What stands between a program and the functions that it calls while a pass is recorded."""
 _NARROW = (tf.float32, tf.float16, tf.bfloat16)
 
 
@@ -85,11 +102,16 @@ def _widened(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def made(*arguments: Any, **named: Any) -> Any:
         result = original(*arguments, **named)
-        file = sys._getframe(1).f_code.co_filename
+        caller: FrameType | None = sys._getframe(1)
+        while caller is not None and caller.f_code.co_filename == _RECORDER:
+            caller = caller.f_back
+        file = "" if caller is None else caller.f_code.co_filename
         if file not in of_users:
             of_users[file] = is_users(file)
         if _resting or not of_users[file] or getattr(result, "dtype", None) not in _NARROW:
             return result
+        if not tf.is_tensor(result):  # one that stands for a tensor while a model is made
+            return _MADE_BY[OPS, "cast"](result, "float64")
         return _MADE_BY[tf, "cast"](result, tf.float64)
 
     return made

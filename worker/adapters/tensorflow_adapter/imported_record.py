@@ -59,9 +59,9 @@ class Recorder:
                 return self._known_call(path, layer, original, arguments, named)
             if path is not None and f"{path}.{PROJECTIONS[0]}" in self._table:
                 return self._divided_call(path, layer, original, arguments[0])
-            if path is not None:
+            if path is not None and f"{path}.pointwise" in self._table:
                 return self._separable_call(path, layer, arguments[0])
-            if children(layer):
+            if path is not None or children(layer):
                 return original(layer, *arguments, **named)
             self._inside += 1
             try:

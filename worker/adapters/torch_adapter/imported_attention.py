@@ -27,7 +27,7 @@ def slowly() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-def watch(stack: ExitStack, module: nn.MultiheadAttention, part: Part) -> None:
+def watch_attention(stack: ExitStack, module: nn.MultiheadAttention, part: Part) -> None:
     """Let `part` see each of the module's projections, until the stack is closed."""
     original = functional.linear
 
@@ -91,6 +91,24 @@ def watch_thirds(stack: ExitStack, module: nn.Linear, part: Part) -> None:
 
     stack.callback(module.register_forward_pre_hook(before).remove)
     stack.callback(module.register_forward_hook(after, always_call=True).remove)
+
+
+def watch_columns(stack: ExitStack, module: nn.Module, part: Part) -> None:
+    """Let `part` see the query, the key and the value of one dense layer whose weight is (inputs, units)."""
+
+    def forward(entered: torch.Tensor) -> torch.Tensor:
+        pieces = module.weight.T.chunk(len(PROJECTIONS))
+        biases = module.bias.chunk(len(PROJECTIONS))
+        return torch.cat(
+            [
+                part(name, entered, _projected(functional.linear, piece, added))
+                for name, piece, added in zip(PROJECTIONS, pieces, biases, strict=True)
+            ],
+            dim=-1,
+        )
+
+    module.__dict__["forward"] = forward
+    stack.callback(module.__dict__.pop, "forward")
 
 
 def _projected(

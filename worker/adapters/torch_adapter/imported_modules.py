@@ -34,6 +34,8 @@ def known(module: nn.Module) -> Known | None:
     for base in type(module).__mro__:
         if base in _TABLE:
             return _TABLE[base](module)
+    if has_columns(module):
+        return _of_columns(module)
     own = {name: tensor for name, tensor in _own(module) if tensor.is_floating_point()}
     if not own:
         return None
@@ -43,10 +45,13 @@ def known(module: nn.Module) -> Known | None:
 def parts(module: nn.Module, *, divided: bool = False) -> dict[str, Known]:
     """Return the modules that one is made of, by what their path ends in; `""` is the module itself.
 
-    A dense layer that is `divided` is a query, a key and a value.
+    A dense layer that is `divided` is a query, a key and a value; of a module of the user's own each weight
+    is a part.
     """
-    if divided and isinstance(module, nn.Linear):
+    if divided and (isinstance(module, nn.Linear) or has_columns(module)):
         return linear_parts(module)
+    if divided and (own := known(module)) is not None and own.kind == OWN:
+        return {f".{name}": Known(kind=OWN, settings={}, held={name: one}) for name, one in own.held.items()}
     if isinstance(module, nn.MultiheadAttention):
         return attention_parts(module)
     if isinstance(module, nn.RNNBase):
@@ -67,6 +72,20 @@ def _linear(module: nn.Linear) -> Known:
             kernel=turned("weight", module.weight, (1, 0), "transposed"),
             bias=optional("bias", module.bias),
         ),
+    )
+
+
+def has_columns(module: nn.Module) -> bool:
+    """Return whether a module is a dense layer whose weight is (inputs, units): transformers' `Conv1D`."""
+    weight = getattr(module, "weight", None)
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf") and getattr(weight, "ndim", 0) == 2
+
+
+def _of_columns(module: nn.Module) -> Known:
+    return Known(
+        kind="dense",
+        settings={"units": module.weight.shape[1], "use_bias": True},
+        held=given(kernel=plain("weight", module.weight), bias=plain("bias", module.bias)),
     )
 
 
@@ -265,19 +284,24 @@ def _recurrent(module: nn.RNNBase, end: str) -> Known:
     return Known(kind=kind, settings={"units": module.hidden_size}, held=held, enters=layout, leaves=layout)
 
 
-def linear_parts(module: nn.Linear) -> dict[str, Known]:
+def linear_parts(module: nn.Module) -> dict[str, Known]:
     """Return the three projections that a dense layer has one behind the other."""
-    width = module.out_features // len(PROJECTIONS)
+    columns = has_columns(module)
+    width = module.weight.shape[1 if columns else 0] // len(PROJECTIONS)
     found = {}
     for place, name in enumerate(PROJECTIONS):
         rows = slice(place * width, (place + 1) * width)
         where = f"[{rows.start}:{rows.stop}]"
         bias = None if module.bias is None else plain(f"bias{where}", module.bias, rows=rows)
+        if columns:
+            kernel = plain(f"weight[:, {rows.start}:{rows.stop}]", module.weight, rows=(slice(None), rows))
+        else:
+            kernel = turned(f"weight{where}", module.weight, (1, 0), "rows, transposed", rows=rows)
         found[f".{name}"] = Known(
             kind="dense",
             settings={"units": width, "use_bias": bias is not None},
             held=given(
-                kernel=turned(f"weight{where}", module.weight, (1, 0), "rows, transposed", rows=rows),
+                kernel=kernel,
                 bias=bias,
             ),
         )
@@ -393,3 +417,5 @@ CHANGEABLE = {
     "approximate": ("approximate", lambda value: value),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
+KNOWN = tuple(_TABLE)
+"""The classes that the table knows."""

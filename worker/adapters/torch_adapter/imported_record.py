@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from likewise.worker.adapters.torch_adapter.imported_attention import slowly, watch, watch_thirds
+from likewise.worker.adapters.torch_adapter.imported_attention import (
+    slowly,
+    watch_attention,
+    watch_columns,
+    watch_thirds,
+)
+from likewise.worker.adapters.torch_adapter.imported_modules import has_columns
 from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.adapters.torch_adapter.imported_weights import Known
@@ -83,10 +89,11 @@ class Recorder:
                     self._hook(stack, path, module)
                 elif isinstance(module, nn.MultiheadAttention) and path not in self._table:
                     self._hook_within(stack, path, module)
-                    watch(stack, module, self._parts_of(path))
-                elif isinstance(module, nn.Linear) and f"{path}.{PROJECTIONS[0]}" in self._table:
+                    watch_attention(stack, module, self._parts_of(path))
+                elif f"{path}.{PROJECTIONS[0]}" in self._table:
                     self._hook_within(stack, path, module)
-                    watch_thirds(stack, module, self._parts_of(path))
+                    watch = watch_columns if has_columns(module) else watch_thirds
+                    watch(stack, module, self._parts_of(path))
                 elif isinstance(module, nn.RNNBase) and path not in self._table:
                     self._hook_within(stack, path, module)
             stack.enter_context(_Functions(self))

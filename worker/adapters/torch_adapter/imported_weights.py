@@ -16,7 +16,7 @@ from likewise.worker.port.contract import OWN, Slot
 
 Array = NDArray[Any]
 Turn = Callable[[Array], Array]
-Rows = slice | EllipsisType
+Rows = slice | tuple[slice, slice] | EllipsisType
 
 
 @dataclass(frozen=True, kw_only=True)
