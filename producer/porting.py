@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from likewise.producer import experiments
 from likewise.producer.kept import Answer, keep_answer
 from likewise.producer.port.file import read_port
 from likewise.producer.results import PortBenchResult, PortExplanationResult, PortResult, PortTrainingResult
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import InterruptedByUserError, UsageError
+from likewise.shared.settings import Settings
 
 if TYPE_CHECKING:
+    from likewise.producer.bench.models import Bench
     from likewise.producer.port.file import Port
     from likewise.shared.ledger.records import AnswerKind
 
@@ -73,14 +76,37 @@ def explained(spec: str, options: Options) -> PortExplanationResult:
 
 def timed(spec: str, options: Options) -> PortBenchResult:
     """Time both programs. Raises UsageError for what is only said of a declared job."""
+    from likewise.producer.port.holding import held
     from likewise.producer.port.timing import HowTimed, bench_port
 
     _refuse_of_jobs({**options, "no_twin": not options.get("twin", True)})
     port = read_port([spec], None)
     how = HowTimed(budget_s=options.get("budget_s", 60), precision=options.get("precision", 0.02))
-    found = bench_port(port, how, tell=_teller(options), quiet=options.get("quiet", False))
-    versions = {side: one.framework_version for side, one in found.environments.items()}
-    return PortBenchResult(found, _kept("port-bench", port, versions, found, found.verdict, options))
+    tell = _teller(options)
+
+    def kept(bench: Bench) -> str | None:
+        versions = {side: one.framework_version for side, one in bench.environments.items()}
+        return _kept("port-bench", port, versions, bench, bench.verdict, options)
+
+    def interrupted(bench: Bench) -> None:
+        if (name := kept(bench)) is not None:
+            experiments.say(f"interrupted: what was timed is kept; likewise show {name} shows it")
+            raise InterruptedByUserError
+
+    found = bench_port(
+        port,
+        how,
+        tell=tell,
+        quiet=options.get("quiet", False),
+        hold=partial(
+            held,
+            own=Settings.from_environment().host_id,
+            opens=partial(experiments.open_for, quiet=True),
+            tell=tell,
+        ),
+        interrupted=interrupted,
+    )
+    return PortBenchResult(found, kept(found))
 
 
 def _teller(options: Options) -> Any:

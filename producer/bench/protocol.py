@@ -30,6 +30,8 @@ EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""
 LEAST_ROUNDS = 3
 """Three rounds give six samples a side: fewer have no interval of 95 %."""
+RUNS_A_ROUND = 2
+"""Each side is timed so often in a round: in a random order, and back."""
 CONFIDENCE = 0.95
 OUTLIER = 3.5
 """An outlier lies so many deviations from the median, by the median absolute deviation (Iglewicz & Hoaglin
@@ -96,7 +98,7 @@ def alternate(
     A round is not begun that would, going by those before, end beyond the budget; LEAST_ROUNDS are done
     in any case. `after_round` gets, after each, how many there were and the widest interval.
     """
-    earlier = min(len(runs) for runs in found.values()) // 2
+    earlier = min(len(runs) for runs in found.values()) // RUNS_A_ROUND
     draw = random.Random(earlier)  # noqa: S311 - an order of work, not a secret
     begin = enough.spent_s()
     for done in itertools.count(1):

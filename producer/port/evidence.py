@@ -388,9 +388,13 @@ def _moments(array: NDArray[Any]) -> NDArray[Any]:
 def _since(
     calls: Sequence[RecordedCall], place: int, anchors: set[str], skipped: Set[str] = frozenset()
 ) -> tuple[RecordedCall, ...]:
-    """Return the calls since the last paired module, but for those that are skipped."""
-    begin = place
-    while begin and (calls[begin - 1].path not in anchors or calls[begin - 1].path in skipped):
+    """Return the calls since the last paired module, or since the first of those that are skipped."""
+    begin, left = place, set(skipped)
+    while begin and (calls[begin - 1].path not in anchors or calls[begin - 1].path in left):
+        path = calls[begin - 1].path
+        if path in left and len(left) == 1:
+            break
+        left.discard(path or "")
         begin -= 1
     return tuple(call for call in calls[begin:place] if call.path not in anchors)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from likewise.producer.bench.conclude import Compared, conclude
 from likewise.producer.bench.flow import telling
 from likewise.producer.bench.models import Bench, Phase, TimedRun
-from likewise.producer.bench.protocol import LEAST_ROUNDS, Enough, Samples, alternate
+from likewise.producer.bench.protocol import LEAST_ROUNDS, RUNS_A_ROUND, Enough, Samples, alternate
 from likewise.producer.console import progress_console
 from likewise.producer.display import both, count
 from likewise.producer.port.exchanged import Batch, TimedPlan
@@ -30,6 +31,8 @@ from likewise.shared.errors import UsageError
 from likewise.shared.results.run_result import Conditions, Environment
 
 Answer = TypeVar("Answer")
+Hold = Callable[[Sequence[Hosted], Mapping[str, str]], AbstractContextManager[Sequence[str]]]
+"""It has the machines of programs to itself while it is entered, and gives what is to be known of that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +56,27 @@ class _Fed:
     """Whether both load their own batches."""
 
 
-def bench_port(port: Port, how: HowTimed, *, tell: Callable[[str], None], quiet: bool) -> Bench:
+def bench_port(
+    port: Port,
+    how: HowTimed,
+    *,
+    tell: Callable[[str], None],
+    quiet: bool,
+    hold: Hold,
+    interrupted: Callable[[Bench], None],
+) -> Bench:
     """Check both programs, time them in turns, and return what the times say.
 
-    A winner is named only where the check holds. Raises what `opened` raises, and UsageError where only one
-    of them can be trained.
+    A winner is named only where the check holds. `hold` has the machines to itself meanwhile, and gives what
+    is to be known of that. Where Ctrl-C ends the rounds, `interrupted` gets what whole ones came to, before
+    it is raised again. Raises what `opened` raises, and UsageError where only one of them can be trained.
     """
     with opened(port, tell=tell) as found:
         fed = _checked(port, found, tell)
     with opened_as_written(port, tell=tell) as hosts, telling(progress_console(), quiet=quiet) as progress:
         timed = _Timed(port, hosts, fed)
-        progress.begin("both programs as they are written", how.budget_s)
-        for host in hosts:
-            progress.warming(host.label)
-            timed.warm(host)
-        timed.settle(how.budget_s)
         runs: Samples = {host.label: [] for host in hosts}
-        begun = time.monotonic()
+        begun = 0.0
         enough = Enough(
             precision=how.precision, budget_s=how.budget_s, spent_s=lambda: time.monotonic() - begun
         )
@@ -79,14 +86,28 @@ def bench_port(port: Port, how: HowTimed, *, tell: Callable[[str], None], quiet:
             yield from ()
             return timed.run(label)
 
-        _done(alternate(runs, time_one, enough=enough, after_round=progress.round))
-    return conclude(
-        timed.compared(runs),
-        first=timed.first,
-        timed=runs,
-        missing=timed.notes(),
-        precision=how.precision,
-    )
+        def bench(found: Samples, *more: str) -> Bench:
+            notes = [*timed.notes(), *more]
+            return conclude(
+                timed.compared(found), first=timed.first, timed=found, missing=notes, precision=how.precision
+            )
+
+        with hold(hosts, timed.places()) as notes:
+            progress.begin("both programs as they are written", how.budget_s)
+            for host in hosts:
+                progress.warming(host.label)
+                timed.warm(host)
+            timed.settle(how.budget_s)
+            begun = time.monotonic()
+            try:
+                _done(alternate(runs, time_one, enough=enough, after_round=progress.round))
+            except KeyboardInterrupt:
+                rounds = min(len(one) for one in runs.values()) // RUNS_A_ROUND
+                whole = {label: one[: RUNS_A_ROUND * rounds] for label, one in runs.items()}
+                if rounds:
+                    interrupted(bench(whole, *notes, f"it was interrupted after {count(rounds, 'round')}"))
+                raise
+        return bench(runs, *notes)
 
 
 def _checked(port: Port, found: OpenPort, tell: Callable[[str], None]) -> _Fed:
@@ -222,6 +243,10 @@ class _Timed:
             rows = both([f"{one:g} in {label}" for label, one in self._samples.items()])
             return "inconclusive", f"their own loaders give another number of rows an update: {rows}"
         return "agree", ""
+
+    def places(self) -> dict[str, str]:
+        """Return on which machine each side runs, as it says itself."""
+        return {label: str(one["environment"]["host"]) for label, one in self._ready.items()}
 
     def notes(self) -> list[str]:
         """Return what is to be known of how they were timed."""

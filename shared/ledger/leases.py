@@ -45,7 +45,7 @@ class Refused:
     state: str
     """`unknown`; `misplaced`, since it waits in a queue of other workers; `leased` by a live worker; a final
     state; `host_taken`, since another worker has the host to itself; `host_needed`, since the run is timed
-    and this worker does not have the host to itself yet (see `worker.service.machine`)."""
+    and this worker does not have the host to itself yet (see `shared.ledger.host_lease`)."""
     lane: str | None = None
     """Where a misplaced run waits."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import pytest
 
+from likewise.producer.port.holding import held
+from likewise.shared.ledger.host_lease import HostLease
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
 from likewise.shared.names import child_key, host_key
-from likewise.worker.service.machine import HostLease
 
 HOST = "lease-test-host"
 
@@ -50,7 +53,7 @@ def worker(desk):
 
 
 def lease(desk, name: str) -> HostLease:
-    return HostLease(desk.client, host=HOST, worker_id=name)
+    return HostLease(desk.client, host=HOST, holder=name)
 
 
 def test_a_timed_run_is_claimed_only_by_who_has_the_host(desk, runs, worker):
@@ -65,6 +68,46 @@ def test_meanwhile_no_other_worker_of_the_host_claims_anything_but_other_hosts_g
     with lease(desk, "one"):
         assert worker("other").claim(ordinary, pid=1) == Refused(state="host_taken")
         assert isinstance(worker("far", host="elsewhere").claim(ordinary, pid=1), Claim)
+
+
+class Program(NamedTuple):
+    """A program of the user's that is timed, hosted here or by a worker."""
+
+    label: str
+    where: str
+
+
+def test_two_programs_that_are_timed_have_the_machines_of_both_to_themselves(desk, runs, worker):
+    ordinary, timed = runs
+    hosting, other, far = worker("one"), worker("other"), worker("far", host="elsewhere")
+    hosting.client.hset(child_key("one"), "run_id", "a program that it hosts")
+    said: list[str] = []
+    programs = [Program("keras", "this machine"), Program("torch", "one")]
+    machines = {"keras": "elsewhere", "torch": "what its kernel says"}
+    with held(programs, machines, own=None, opens=lambda: nullcontext(desk), tell=said.append) as notes:
+        assert notes == ["the programs run on other machines: elsewhere and lease-test-host"]
+        assert other.claim(ordinary, pid=1) == Refused(state="host_taken")
+        assert far.claim(ordinary, pid=1) == Refused(state="host_taken")
+    assert said == []
+    assert isinstance(far.claim(ordinary, pid=1), Claim)
+    with HostLease(desk.client, host=HOST, holder="other", besides=["one"]):
+        assert isinstance(other.claim(timed, pid=1), Claim)
+    told = threading.Event()
+    held_now = threading.Event()
+
+    def wait_for_it() -> None:
+        with held(
+            [programs[1]], machines, own=None, opens=lambda: nullcontext(desk), tell=lambda _: told.set()
+        ):
+            held_now.set()
+
+    waiting = threading.Thread(target=wait_for_it)
+    waiting.start()
+    assert told.wait(30)  # the other worker trains there
+    assert not held_now.is_set()
+    desk.client.delete(child_key("other"))
+    assert held_now.wait(30)
+    waiting.join(30)
 
 
 def test_afterwards_they_go_on(desk, runs, worker):
@@ -116,8 +159,8 @@ def test_of_two_timed_runs_one_waits_for_the_other(desk, worker):
 
 
 def test_a_dead_holder_loses_the_host(desk, monkeypatch):
-    monkeypatch.setattr("likewise.worker.service.machine.LIFETIME_S", 0.3)
-    monkeypatch.setattr("likewise.worker.service.machine.RENEW_S", 60.0)
+    monkeypatch.setattr("likewise.shared.ledger.host_lease.LIFETIME_S", 0.3)
+    monkeypatch.setattr("likewise.shared.ledger.host_lease.RENEW_S", 60.0)
     dead = lease(desk, "one")
     dead.__enter__()
     try:

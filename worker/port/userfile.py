@@ -141,17 +141,17 @@ class UserFile:
 
 @contextmanager
 def noting_lines(
-    owner: Any, lines: dict[int, str | None], within: type | tuple[type, ...] = object
+    owner: Any, lines: dict[int, str | None], by_call: Callable[[Any], bool] = lambda _: False
 ) -> Iterator[None]:
     """Note at which line of the user's code each object of a class is made, by its id.
 
-    Of an object whose class the user derives from one of `within` it is the line of its `__init__` that says
-    its numbers; of any other the line that makes it.
+    Of an object of a class of the user's own it is a line of its `__init__`, which says its numbers; of one
+    that is known `by_call` it is the line that makes it.
     """
     original = owner.__init__
 
     def made(one: Any, *arguments: Any, **named: Any) -> None:
-        lines[id(one)] = users_line(without=None if isinstance(one, within) else one)
+        lines[id(one)] = users_line(without=one if by_call(one) else None)
         original(one, *arguments, **named)
 
     owner.__init__ = made

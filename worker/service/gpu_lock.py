@@ -3,8 +3,8 @@
 A worker takes a GPU before its framework is imported. It locks a file that is named by the GPU's UUID and
 the framework, in a folder that all workers of the host share, and the kernel gives the lock back when the
 worker ends, however it ends. Two frameworks may share a GPU, since a comparison on one GPU needs both; so a
-timed run has the host's lease besides (`worker.service.machine`). GPUs are taken in their order, so that the
-workers of two frameworks meet on the same ones.
+timed run has the host's lease besides (`shared.ledger.host_lease`). GPUs are taken in their order, so that
+the workers of two frameworks meet on the same ones.
 """
 
 from __future__ import annotations

@@ -29,22 +29,22 @@ from likewise.shared.celery_app import make_app
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import LikewiseError, RedisError, UsageError
 from likewise.shared.ledger.checkpoints import CheckpointStore
+from likewise.shared.ledger.host_lease import HostLease, wait_until_free
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.limits import Limits
 from likewise.shared.names import TRAIN_TASK, kind_of, lanes_of
-from likewise.shared.results.run_result import Failure, RunResult, StoredResult
+from likewise.shared.results.run_result import Conditions, Failure, RunResult, StoredResult
 from likewise.shared.run import HostedRun, Run
 from likewise.shared.settings import Settings
 from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.counters import half_of_the_cores, moment, this_host
+from likewise.worker.counters import half_of_the_cores, moment, since, this_host
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.service.hosting import host_program
 from likewise.worker.service.logs import now_about, set_up
-from likewise.worker.service.machine import HostLease, conditions, wait_until_free
 from likewise.worker.service.memory import be_first_to_go, memory_bytes
 from likewise.worker.service.patience import patiently
 from likewise.worker.service.quarantine import send_to_the_back, set_aside
@@ -193,7 +193,7 @@ class TrainingChild:
                     wait_until_free(self._client, self._host)
                 case Refused(state="host_needed"):
                     held.enter_context(
-                        HostLease(self._client, host=self._host, worker_id=self._leases.worker_id)
+                        HostLease(self._client, host=self._host, holder=self._leases.worker_id)
                     )
                 case _:
                     return claim
@@ -291,7 +291,9 @@ class TrainingChild:
                 programs=self._settings.programs,
             )
             result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
-        return result if begin is None else result.model_copy(update={"conditions": conditions(begin)})
+        return (
+            result if begin is None else result.model_copy(update={"conditions": Conditions(**since(begin))})
+        )
 
     def _hosted(self, claim: Claim, run: HostedRun) -> RunResult:
         """Host a program until its producer asks it no more."""

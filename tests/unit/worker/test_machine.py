@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from likewise.shared.results.run_result import Conditions
 from likewise.worker import counters
-from likewise.worker.counters import moment
-from likewise.worker.service.machine import conditions
+from likewise.worker.counters import moment, since
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 
@@ -21,7 +21,7 @@ BURN = "import time\nwhile time.process_time() < 0.5: pass"
 def test_the_time_that_another_program_takes_is_not_counted_as_the_run_s_own() -> None:
     before = moment()
     subprocess.run([sys.executable, "-c", BURN], check=True)
-    found = conditions(before)
+    found = Conditions(**since(before))
     assert found.others_cpu_s is not None
     assert found.others_cpu_s > 0.25
     assert found.cpu_s < 0.25

@@ -19,7 +19,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_files import export, r
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, compiled_with, models_of
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, KNOWN, Known, parts
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
@@ -91,7 +91,7 @@ class KerasProgram(ImportedProgram):
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
-        with noting_lines(keras.layers.Layer, self.lines, KNOWN):
+        with noting_lines(keras.layers.Layer, self.lines):
             self._given = file.call("model")
         self._models = models_of(self._given)
         self._compiled = [name for name, one in compiled_with(self._given).items() if file.offer(name, one)]

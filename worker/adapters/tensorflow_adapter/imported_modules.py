@@ -422,5 +422,3 @@ _TABLE: Mapping[type, Callable[[Any], Known | None]] = {
 }
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """The settings of live layers that can be changed."""
-KNOWN = tuple(_TABLE)
-"""The classes that the table knows."""

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, KNOWN, parts
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d, parts
 from likewise.worker.adapters.torch_adapter.imported_precision import (
     KeptPrecision,
     as_trained,
@@ -83,7 +83,7 @@ class TorchProgram(ImportedProgram):
         self._file = file
         self._dtype = torch.float64 if precision == "float64" else torch.float32
         self._lines: dict[int, str | None] = {}
-        with noting_lines(nn.Module, self._lines, KNOWN):
+        with noting_lines(nn.Module, self._lines, is_conv1d):
             self._given = file.call("model")
         self._model = _whole(self._given).eval()
         floats = [one for one in self._model.parameters() if one.is_floating_point()]

@@ -75,10 +75,15 @@ def _linear(module: nn.Linear) -> Known:
     )
 
 
+def is_conv1d(module: nn.Module) -> bool:
+    """Return whether a module is called as transformers' dense layer is, whose weight is (inputs, units)."""
+    return type(module).__name__ == "Conv1D"
+
+
 def has_columns(module: nn.Module) -> bool:
     """Return whether a module is a dense layer whose weight is (inputs, units): transformers' `Conv1D`."""
     weight = getattr(module, "weight", None)
-    return type(module).__name__ == "Conv1D" and hasattr(module, "nf") and getattr(weight, "ndim", 0) == 2
+    return is_conv1d(module) and hasattr(module, "nf") and getattr(weight, "ndim", 0) == 2
 
 
 def _of_columns(module: nn.Module) -> Known:
@@ -417,5 +422,3 @@ CHANGEABLE = {
     "approximate": ("approximate", lambda value: value),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
-KNOWN = tuple(_TABLE)
-"""The classes that the table knows."""

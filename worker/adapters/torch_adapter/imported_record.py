@@ -90,10 +90,12 @@ class Recorder:
                 elif isinstance(module, nn.MultiheadAttention) and path not in self._table:
                     self._hook_within(stack, path, module)
                     watch_attention(stack, module, self._parts_of(path))
-                elif f"{path}.{PROJECTIONS[0]}" in self._table:
+                elif f"{path}.{PROJECTIONS[0]}" in self._table and has_columns(module):
                     self._hook_within(stack, path, module)
-                    watch = watch_columns if has_columns(module) else watch_thirds
-                    watch(stack, module, self._parts_of(path))
+                    watch_columns(stack, module, self._parts_of(path))
+                elif f"{path}.{PROJECTIONS[0]}" in self._table and isinstance(module, nn.Linear):
+                    self._hook_within(stack, path, module)
+                    watch_thirds(stack, module, self._parts_of(path))
                 elif isinstance(module, nn.RNNBase) and path not in self._table:
                     self._hook_within(stack, path, module)
             stack.enter_context(_Functions(self))

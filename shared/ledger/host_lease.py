@@ -1,8 +1,8 @@
-"""Having a machine to oneself for a timed run, and what disturbs that.
+"""Having a machine to oneself while something is timed.
 
-While a timed run is measured, no other worker of the same host claims a run. The host is the declared one
+While that lasts, no worker of the host claims a run, but for whoever holds it. The host is the declared one
 (`Settings.host_id`), else the running kernel, which all containers of one machine share. The lease is a lock
-in Redis with a short time to live, renewed by a thread; a worker that dies loses it soon. The ledger's
+in Redis with a short time to live, renewed by a thread; a process that dies loses it soon. The ledger's
 `claim.lua` reads it, in the same step in which a run is claimed: whoever sets it first and then sees no other
 worker busy is alone for as long as it stays.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from types import TracebackType
 
@@ -23,8 +24,6 @@ from likewise.shared.errors import RedisError
 from likewise.shared.frozen import read_short
 from likewise.shared.ledger.records import WorkerPresence, presences
 from likewise.shared.names import child_key, host_key
-from likewise.shared.results.run_result import Conditions
-from likewise.worker.counters import Moment, since
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +33,21 @@ LOOK_S = 0.1
 
 
 class HostLease:
-    """Waits on entry until this worker has the host to itself; gives it back on exit."""
+    """Waits on entry until the holder has the host to itself; gives it back on exit."""
 
-    def __init__(self, client: redis.Redis, *, host: str, worker_id: str) -> None:
+    def __init__(self, client: redis.Redis, *, host: str, holder: str, besides: Collection[str] = ()) -> None:
+        """Take who holds it, such as a worker by its id, and the workers that may be busy besides."""
         self._client = client
         self._host = host
-        self._worker_id = worker_id
+        self._holder = holder
+        self._besides = {holder, *besides}
         self._lock = Lock(client, host_key(host), timeout=LIFETIME_S, sleep=LOOK_S, thread_local=False)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="host-lease", daemon=True)
 
     def __enter__(self) -> HostLease:
-        """Wait until this worker is alone. Raise RedisError; nothing is held then."""
-        self._lock.acquire(token=self._worker_id)
+        """Wait until the holder is alone. Raise RedisError; nothing is held then."""
+        self._lock.acquire(token=self._holder)
         self._thread.start()
         try:
             while self._others_train():
@@ -55,6 +56,10 @@ class HostLease:
             self._give_back()
             raise
         return self
+
+    def waits(self) -> bool:
+        """Return whether somebody else holds the host now, or trains there."""
+        return bool(self._client.exists(host_key(self._host))) or self._others_train()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,7 +86,7 @@ class HostLease:
     def _others_train(self) -> bool:
         for document in presences(self._client):
             other = read_short(WorkerPresence, document)
-            if other is None or other.host != self._host or other.worker_id == self._worker_id:
+            if other is None or other.host != self._host or other.worker_id in self._besides:
                 continue
             if self._client.hget(child_key(other.worker_id), "run_id"):
                 return True
@@ -92,8 +97,3 @@ def wait_until_free(client: redis.Redis, host: str) -> None:
     """Wait until no worker has the host to itself. Raise RedisError."""
     while client.exists(host_key(host)):
         time.sleep(LOOK_S)
-
-
-def conditions(before: Moment) -> Conditions:
-    """Return what has happened on the machine since that moment."""
-    return Conditions(**since(before))
