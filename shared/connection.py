@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -24,6 +25,8 @@ LARGEST_REPLY_BYTES = 500 * 2**20
 """A text in a reply that is longer is not read: a server's own limit is 512 MB."""
 ANSWER_TIMEOUT_S = 5.0
 """Longer than any blocking read of ours."""
+AGAIN_S = ANSWER_TIMEOUT_S + 0.5
+"""A command is tried again for so long: one that was not answered once more, on a new connection."""
 
 
 def redis_url(settings: Settings) -> str | None:
@@ -82,8 +85,9 @@ def _content(file: Path, variable: str) -> str:
 def connect(redis_url: str, *, largest_bytes: int = LARGEST_REPLY_BYTES) -> redis.Redis:
     """Return a client whose Redis has answered a ping; replies are bytes, none of them longer than that.
 
-    Raises RedisError within two seconds, and so does every later command of the client that Redis
-    cannot serve. Those are repeated for about a second when a connection breaks; the first ping is not.
+    Raises RedisError within two seconds, and so does every later command of the client that Redis cannot
+    serve, within some fifteen where nothing answers. Those are repeated for about a second when a connection
+    breaks, and once when no answer comes; the first ping is not.
     """
     parser = bounded_parser(largest_bytes)
     with _client(redis_url, parser, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
@@ -122,13 +126,31 @@ def _client(redis_url: str, parser: type, *, answer_timeout_s: float, repeats: i
             socket_timeout=answer_timeout_s,
             health_check_interval=30,
             parser_class=parser,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), repeats),
+            retry=_Again(ExponentialWithJitterBackoff(base=0.02, cap=0.5), repeats),
         )
     except ValueError:
         raise RedisError(
             "LIKEWISE_REDIS_URL is not a Redis address; it looks like redis://:password@host:6379/0"
         ) from None
     return client
+
+
+class _Again(Retry):
+    """Tries again for some seconds at most.
+
+    redis-py tries a command so often, and within each time the connection that it needs: where Redis is
+    silent, and each time takes the timeout, that would be minutes.
+    """
+
+    def call_with_retry(self, do: Any, fail: Any, *options: Any, **named: Any) -> Any:
+        end = time.monotonic() + AGAIN_S
+
+        def failed(error: Exception, *count: int) -> None:
+            fail(error, *count)
+            if time.monotonic() > end:
+                raise error
+
+        return super().call_with_retry(do, failed, *options, **named)
 
 
 class _Client(redis.Redis):

@@ -41,6 +41,8 @@ def busy_with_a_script(url: str) -> Iterator[None]:
             yield
         finally:
             client.execute_command("SCRIPT", "KILL")
+            while _refuses(client):  # it is killed a little after the answer
+                time.sleep(0.01)
             script.join()
             client.config_set(LIMIT, before[LIMIT])
 

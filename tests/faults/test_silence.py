@@ -134,3 +134,20 @@ def test_a_run_that_an_idle_worker_does_not_take_is_told(start_stack: Any) -> No
         if isinstance(update, Noticed)
     )
     assert "is idle and does not take it" in said
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_ends_soon_where_redis_is_silent(
+    start_stack: Any, proxy_to: Any, until: Any, busy: bool
+) -> None:
+    """As where a container of Redis was removed: nothing refuses, and no answer comes."""
+    stack = start_stack()
+    desk = stack.desk
+    proxy = proxy_to(stack.server)
+    worker = stack.worker(LIKEWISE_REDIS_URL=proxy.url).wait_until("idle", desk.ledger)
+    if busy:
+        record = stack.submit(epochs=400_000)
+        desk.wait(record, "leased", within_s=20)
+    proxy.swallows = b""
+    until(lambda: proxy.muted, within_s=20, what="a connection is silent")
+    assert worker.terminate() == 0  # within 40 s, which is what compose gives it

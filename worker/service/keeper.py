@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 BEAT_S = 0.4
 PRESENCE_S = 10
 """A worker that was not heard of for this long counts as gone."""
+LAST_BEAT_S = 2.0
+"""How long the end of a worker waits for a beat that Redis has not answered."""
 CANCEL_GRACE_S = 0.9
 """How long a cancelled training may take to stop by itself."""
 LEFT_S = 3.0
@@ -144,14 +146,27 @@ class Keeper:
 
     def drain(self) -> None:
         """Take no more runs, and give back the one in hand unless it ends soon. For signal handlers."""
-        self._drain_from = time.monotonic()
+        if self._drain_from is None:
+            self._drain_from = time.monotonic()
+            self._page.ask_to_stop()
+            threading.Thread(target=self._end_without_redis, name="drain", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop beating and withdraw the presence."""
+        """Stop beating and withdraw the presence, unless Redis is silent: nobody is kept up for that."""
         self._end.set()
-        self._thread.join(timeout=5)
-        with suppress(RedisError):
-            withdraw_worker(self._leases.client, self._leases.worker_id)
+        self._thread.join(timeout=LAST_BEAT_S)
+        if not self._thread.is_alive():
+            with suppress(RedisError):
+                withdraw_worker(self._leases.client, self._leases.worker_id)
+
+    def _end_without_redis(self) -> None:
+        """Kill a child that is to stop and waits for a Redis that does not answer, as a beat would wait."""
+        if self._end.wait(DRAIN_GRACE_S + LAST_BEAT_S):
+            return
+        child = self._page.report()
+        if child.pid is not None and child.pid != self._gone and _alive(child.pid):
+            log.warning("Redis does not answer; a run in hand is another worker's once its lease has ended")
+            self._kill(child)
 
     def _beat_for_ever(self) -> None:
         sayer = Sayer(log)
@@ -168,10 +183,7 @@ class Keeper:
         held = self._look_after(child)
         if child.failed is not None:
             self._give_up(child.failed)
-        draining = self._drain_from is not None
-        if draining:
-            self._page.ask_to_stop()
-        self._intake.open = child.ready and not draining
+        self._intake.open = child.ready and self._drain_from is None
         self._announce(child, held, self._trouble(child))
         if held.run_id is not None:
             self._watch_cancel(child, held)
