@@ -80,6 +80,8 @@ def _only_member(raw: IO[bytes], place: str) -> IO[bytes]:
     try:
         archive = zipfile.ZipFile(raw)
         names = archive.namelist()
+        if "xl/workbook.xml" in names:
+            raise DataError(f"{place}: is an Excel workbook; save the sheet that is meant as CSV")
         if len(names) != 1:
             raise DataError(f"{place}: is an archive of {len(names)} files; unpack the one that is meant")
         return archive.open(names[0])

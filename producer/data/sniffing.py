@@ -102,6 +102,10 @@ def _encoding(file: Path, start: bytes) -> str:
     """Return the first of the usual encodings in which the whole file is text."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    low, high = start[1:_RECORDS:2], start[:_RECORDS:2]  # of letters in UTF-16 every other byte is 0
+    for zeros, name in ((low, "utf-16-le"), (high, "utf-16-be")):
+        if zeros.count(0) > 0.9 * len(zeros) > 0:
+            return name
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with opened(file.name, file.parent) as (stream, _):
@@ -126,7 +130,9 @@ def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
     ):
         form["comment"] = sign
         numbers = rows
-    title = _title_lines([every[number] for number in numbers], target)
+    title = 0
+    if not _names_the_target(every, target):
+        title = _title_lines([every[number] for number in numbers], target)
     if title:
         form["skip_lines"] = numbers[title]
     lines = [every[number] for number in numbers[title:]]
@@ -137,6 +143,13 @@ def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
         if not _has_header(records, target):
             form["header"] = False
     return form
+
+
+def _names_the_target(lines: Sequence[str], target: str | None) -> bool:
+    """Return whether the first record has the target, though a name in quotes may go over several lines."""
+    text = (f"{line}\n" for line in lines)
+    first = next(csv.reader(text, delimiter=delimiter_of(" ".join(lines[:2])), skipinitialspace=True), [])
+    return target in [cell.strip() for cell in first]
 
 
 def _title_lines(lines: Sequence[str], target: str | None) -> int:

@@ -231,6 +231,18 @@ def possible_formats(words: Sequence[str]) -> list[str]:
     return [one for one in some if _parsed(words, one) is not None]
 
 
+def mixed_dates(words: Sequence[str]) -> tuple[str, str] | None:
+    """Return two of the words that are dates of different forms, where all are dates and no form has all."""
+    if dates_of(words, None) is not None or possible_formats(words):
+        return None
+    some = words[:_SAMPLED]
+    if not all(_ISO.fullmatch(word) or possible_formats([word]) for word in some):
+        return None
+    form = next((one for one in _DATE_FORMATS if _parsed(some[:1], one) is not None), None)
+    others = (word for word in some if (_parsed([word], form) if form else _ISO.fullmatch(word)) is None)
+    return next(((some[0], other) for other in others), None)
+
+
 def _parsed(words: Iterable[str], date_format: str) -> list[float] | None:
     try:
         return [_seconds(datetime.strptime(word, date_format)) for word in words]

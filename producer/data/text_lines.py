@@ -171,6 +171,9 @@ def _records(lines: Iterable[str], delimiter: str, place: str) -> Iterator[tuple
         try:
             row = next(reader, None)
         except csv.Error as error:
+            if "new-line character" in str(error):
+                why = "its lines end in carriage returns alone; save it with line feeds"
+                raise DataError(f"{place}: {why}") from None
             raise DataError(f"{place}: line {line} is not readable CSV: {error}") from None
         if row is None:
             return

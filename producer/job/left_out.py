@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.table import Column, DataTable, mixed_numbers, possible_formats
+from likewise.producer.data.table import Column, DataTable, mixed_dates, mixed_numbers, possible_formats
 from likewise.producer.display import count, short
 
 MOST_CATEGORIES = 50
@@ -80,6 +80,8 @@ def _reason_to_leave_text(column: Column, rows: int) -> str | None:
     if len(formats) > 1:
         listed = " or ".join(f'"{one}"' for one in formats[:2])
         return f"date: day and month could be either; to take it in, say date_format: {listed}"
+    if (dates := mixed_dates(column.words)) is not None:
+        return f"date: {short(dates[0])} and {short(dates[1])} are of two forms; write all in one"
     if (mixed := mixed_numbers(column.words)) is not None:
         return f"numbers: it {mixed}"
     if len(column.words) == rows or len(column.words) > MOST_CATEGORIES:

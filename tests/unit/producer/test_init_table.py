@@ -574,3 +574,35 @@ def test_dashes_among_words_stand_for_gaps(init: Init) -> None:
     new, _ = init(table("city", "y", city=lambda i: ("Bonn", "Ulm", "--", "Kiel")[i % 4], y=numbers))
     assert made(new).reading == {"missing_values": ("--",)}
     assert made(new).columns[0].settings == (("categories", "one_hot"), ("missing", "most_frequent"))
+
+
+def test_a_name_of_two_lines_is_no_title(init: Init) -> None:
+    new, run = init(
+        table('"size\n(m)"', "b", "y", **{'"size\n(m)"': lambda i: i % 7, "b": numbers, "y": numbers})
+    )
+    assert (run.job.data.skip_lines, run.data.feature_names) == (0, ("size\n(m)",))
+    assert left_out(new)["b"].startswith("copy")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_found(init: Init, encoding: str) -> None:
+    new, _ = init(table("a", "y", a=lambda i: i % 7, y=numbers).encode(encoding))
+    assert made(new).reading == {"encoding": encoding}
+
+
+def test_dates_of_two_forms_are_told_as_such(init: Init) -> None:
+    days = {"d": lambda i: f"2024-01-{i % 28 + 1:02}" if i % 2 else f"{i % 28 + 1:02}.01.2024"}
+    new, _ = init(table("d", "a", "y", **days, a=lambda i: i % 7, y=numbers))
+    assert left_out(new)["d"] == 'date: "01.01.2024" and "2024-01-02" are of two forms; write all in one'
+
+
+def test_a_workbook_and_lines_that_end_in_carriage_returns_are_refused_in_words(
+    init: Init, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="its lines end in carriage returns alone; save it with line feeds"):
+        init(table("a", "y", a=numbers, y=numbers).replace("\n", "\r"))
+    with zipfile.ZipFile(tmp_path / "book.xlsx", "w") as book:
+        book.writestr("xl/workbook.xml", "<workbook/>")
+        book.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    with pytest.raises(DataError, match="is an Excel workbook; save the sheet that is meant as CSV"):
+        init((tmp_path / "book.xlsx").read_bytes(), name="a.xlsx")
