@@ -19,7 +19,7 @@ from likewise.producer.display import count
 from likewise.producer.experiments import carry_out, teller
 from likewise.producer.follow_ups import FollowUpPlan, Submitted
 from likewise.producer.kept import keep
-from likewise.producer.replay import FIRST_STEPS, MOST_S, traced_job
+from likewise.producer.replay import FIRST_STEPS, MOST_S, fits, traced_job
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.runs.routing import Need, refuse_unserved
 from likewise.producer.runs.submit import FollowUp
@@ -33,6 +33,7 @@ from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.results.step_trace import TraceRequest
 from likewise.shared.run import Run
+from likewise.shared.store.arrays import ArrayRef
 
 ENOUGH_SEEDS = 5
 """The fewest seeds that leave an interval worth the name."""
@@ -174,22 +175,28 @@ def _partings(
 ) -> FollowUpPlan[dict[str, Parting]]:
     """Replay a few updates of each pair, as it is with nothing switched; return where each other first parts.
 
-    It says which of the settings are worth the time that there is. Where they part by MUCH somewhere, that
-    place counts, though something smaller may have parted them before.
+    It says which of the settings are worth the time that there is. Another start hides what comes after it;
+    then the others are replayed from the reference's, where that fits. Where they part by MUCH somewhere,
+    that place counts, though something smaller may have parted them before.
     """
     ends = [plan.pairs[frozenset()] for plan in plans]
     runs = {run.side: run for pair in ends for run in (pair.reference, pair.other) if run is not None}
     jobs = {side: run.job for side, run in runs.items()}
-    asked = TraceRequest(steps=FIRST_STEPS, seconds=MOST_S)
-    seeds = plans[0].seeds[:1]
-    replays = [
-        run.model_copy(update={"job": traced_job(run.job, jobs), "seeds": seeds, "trace": asked})
-        for run in runs.values()
-    ]
-    experiment = record.experiment.with_sides([run.side for run in replays], seeds=seeds)
-    follow_up = FollowUp(relation=PLACES, experiment=experiment, runs=replays, kept=False)
-    traces = Traces(reference=record.experiment.labels[0], arrays=arrays)
-    traces.add((yield [follow_up])[PLACES].runs)
+    seeds, reference = plans[0].seeds[:1], record.experiment.labels[0]
+    traces = Traces(reference=reference, arrays=arrays)
+
+    def replays(sides: Iterable[str], start: dict[str, ArrayRef] | None = None) -> FollowUp:
+        asked = TraceRequest(steps=FIRST_STEPS, seconds=MOST_S, keep_start=start is None, start=start)
+        changes = {side: {"job": traced_job(runs[side].job, jobs), "seeds": seeds} for side in sides}
+        asking = [runs[side].model_copy(update={"trace": asked, **one}) for side, one in changes.items()]
+        experiment = record.experiment.with_sides(list(changes), seeds=seeds)
+        return FollowUp(relation=PLACES, experiment=experiment, runs=asking, kept=False)
+
+    traces.add((yield [replays(runs)])[PLACES].runs)
+    starts = {other: one for other, one in traces.partings().items() if one.step == 0}
+    weights = traces.steps[reference].start_weights if starts else {}
+    if again := [other for other in starts if fits(weights, runs[other])]:
+        traces.add((yield [replays(again, weights)])[PLACES].runs)
     return traces.partings() | traces.partings(by=MUCH)
 
 

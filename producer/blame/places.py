@@ -70,16 +70,20 @@ def _rank(factor: Factor, parting: Parting, job: Job) -> tuple[int, bool, int]:
     """Return what is known of a factor, whether others come before it there, and since when it could act."""
     places = [place for path, _ in factor.edits if (place := _place(path, job)) is not None]
     layer = _layer(parting.tensor, job)
-    ranks = [
-        (_known(place, parting, layer), place.beside, parting.step - place.from_step) for place in places
-    ]
+    ranks = []
+    for place in places:
+        known = _known(place, parting, layer)
+        acts = known in (IS_A_CAUSE, MAY_BE_ONE)
+        ranks.append((known, acts and place.beside, parting.step - place.from_step if acts else 0))
     return min(ranks, default=(IS_OPEN, False, 0))
 
 
 def _known(place: _Place, parting: Parting, parted: int | None) -> int:
     """Return what a parting, in that layer if in any, says of a setting that acts at a place."""
     if parting.step == 0:
-        return IS_A_CAUSE if place.stage == "forward" and place.layer in (None, parted) else IS_OPEN
+        if place.stage == "forward" and place.layer in (None, parted):
+            return IS_A_CAUSE
+        return MAY_BE_ONE if place.from_step == 0 else IS_OPEN
     if place.from_step == 0 or parting.step < place.from_step:
         return IS_OPEN  # a start that differs is given to both before they are replayed
     here = place.stage == parting.stage and (place.layer is None or place.layer == parted)

@@ -39,7 +39,7 @@ ELSEWHERE = {
 NOT_RUN = {
     ("README.md", " job file ──>"): "a drawing",
     ("README.md", "LIKEWISE_REDIS_URL=redis://"): "a host of the reader's; docs/hosts.md is run",
-    ("docs/explain.md", "7 settings differ"): "said on the way, with the times of that moment",
+    ("docs/explain.md", "5 settings differ"): "said on the way, with the times of that moment",
     ("docs/gpu.md", "not run:"): "the answer of a script on a host without a GPU",
     ("docs/gpu.md", "COMPOSE_FILE="): "needs a GPU",
     ("docs/gpu.md", "torch cannot be started here"): "needs a GPU with an old driver",
