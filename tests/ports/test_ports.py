@@ -177,10 +177,9 @@ def test_a_reference_that_moves_the_channels_itself_is_fed_as_its_first_module_s
     old = "def forward(self, x):\n"
     assert text.count(old) == 1
     inside = f"{old}        x = x.reshape(-1, 5, 5, 3).permute(0, 3, 1, 2)\n"
-    (tmp_path / "pictures_torch.py").write_text(text.replace(old, inside))
 
     def checked(more: str) -> PortCheck:
-        (tmp_path / "side.py").write_text(f"from pictures_torch import *\n{more}")
+        (tmp_path / "side.py").write_text(f"{text.replace(old, inside)}\n{more}")
         keras.open(PROGRAMS / "pictures_keras.py", None, "float64")
         torch.open(tmp_path / "side.py", None, "float64")
         pairing = Pairing(torch, keras, batch_for("pictures"), precision="float64", tell=lambda _: None)
