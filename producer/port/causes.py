@@ -7,18 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import (
-    OUTPUTS,
-    PairStep,
-    Parting,
-    Segment,
-    first_parting,
-    reordered,
-    written_over,
-)
+from likewise.producer.port.evidence import PairStep
 from likewise.producer.port.exchanged import Arrays, RecordedCall
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.partings import OUTPUTS, Parting, Segment, first_parting, reordered, written_over
 from likewise.producer.port.refeeding import all_partings
 from likewise.producer.port.settings import (
     CHANGEABLE,

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.display import both
+from likewise.producer.port.alignment import align, own_to_divide
 from likewise.producer.port.draws import PairedDraws, pair_draws
-from likewise.producer.port.evidence import PairStep, forced_pass, forces, gives_the_same, outputs_of
+from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
 from likewise.producer.port.exchanged import (
     Arrays,
     Batch,
@@ -29,7 +30,8 @@ from likewise.producer.port.file import LOCK
 from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.layouts import lay_both, outputs_as, with_targets_laid
-from likewise.producer.port.mapping import Pair, Seen, align, own_to_divide
+from likewise.producer.port.mapping import Pair, Seen
+from likewise.producer.port.partings import gives_the_same
 from likewise.producer.port.settings import (
     CHANGEABLE,
     Difference,

@@ -15,17 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.evidence import (
-    ForcedPass,
-    Parting,
-    Segment,
-    family,
-    first_parting,
-    forced_pass,
-    same_size_twin,
-)
+from likewise.producer.port.evidence import ForcedPass, forced_pass
 from likewise.producer.port.exchanged import RecordedCall, relative_difference
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.partings import Parting, Segment, family, first_parting, same_size_twin
 
 Array = NDArray[Any]
 _MOST_CAUSES = 4

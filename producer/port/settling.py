@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both
+from likewise.producer.port.alignment import other_assignments, row_orders
 from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
 from likewise.producer.port.exchanged import RecordedCall, relative_difference
-from likewise.producer.port.mapping import Pair, Seen, WeightMapping, other_assignments, row_orders
+from likewise.producer.port.mapping import Pair, Seen, WeightMapping
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.wiring import by_neighbours
 

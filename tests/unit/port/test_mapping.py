@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from likewise.producer.port.mapping import Seen, align, row_orders
+from likewise.producer.port.alignment import align, row_orders
+from likewise.producer.port.mapping import Seen
 
 
 def seen(path: str, kind: str = "dense", shape: tuple[int, ...] = (4, 4), bias: bool = True) -> Seen:

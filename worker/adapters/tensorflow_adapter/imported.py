@@ -19,7 +19,8 @@ from likewise.worker.adapters.tensorflow_adapter.imported_files import export, r
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, compiled_with, models_of
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, parts
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known
+from likewise.worker.adapters.tensorflow_adapter.imported_parts import parts
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
@@ -54,12 +55,9 @@ from likewise.worker.port.contract import (
     ProgramError,
     TrainingPlan,
     WrittenProgram,
-    as_json,
-    as_returned,
-    named,
-    positional,
     refuse_unknown,
 )
+from likewise.worker.port.plain import as_json, as_returned, named, positional
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 

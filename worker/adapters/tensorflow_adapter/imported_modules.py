@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, OPS, L, own_variables
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, L, own_variables
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Array, Held, held
-from likewise.worker.port.contract import OWN, PROJECTIONS, as_json
-
-SEPARABLE = () if IS_2 else (L.SeparableConv1D, L.SeparableConv2D)
+from likewise.worker.port.contract import OWN
+from likewise.worker.port.plain import as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,8 @@ def known(layer: Any) -> Known | None:
     return Known(kind=OWN, settings={}, weights=own) if own else None
 
 
-def _activation(layer: Any) -> str | None:
+def activation_of(layer: Any) -> str | None:
+    """Return the name of the function that a layer ends with; None where it has none."""
     given = getattr(layer, "activation", None)
     name = getattr(given, "__name__", None) or type(given).__name__
     return None if given is None or name == "linear" else name
@@ -78,7 +78,7 @@ def _dense(layer: Any) -> Known:
         kind="dense",
         settings={"units": layer.units, "use_bias": layer.use_bias},
         weights=held(layer, kernel="kernel", bias="bias"),
-        activation=_activation(layer),
+        activation=activation_of(layer),
     )
 
 
@@ -109,11 +109,11 @@ def _einsum_dense(layer: Any) -> Known | None:
         },
         weights=weights,
         joined=(len(summed), len(made)),
-        activation=_activation(layer),
+        activation=activation_of(layer),
     )
 
 
-def _zeros(layer: Any) -> Any:
+def zeros_of(layer: Any) -> Any:
     """Return `same` as the word, since the zeros that it adds depend on the input; `valid` as none."""
     return [[0, 0] for _ in layer.kernel_size] if layer.padding == "valid" else layer.padding
 
@@ -123,7 +123,7 @@ def _convolution(kind: str) -> Callable[[Any], Known]:
         settings = {
             "kernel_size": list(layer.kernel_size),
             "strides": list(layer.strides),
-            "padding": _zeros(layer),
+            "padding": zeros_of(layer),
             "dilation_rate": list(layer.dilation_rate),
             "use_bias": layer.use_bias,
         }
@@ -136,7 +136,7 @@ def _convolution(kind: str) -> Callable[[Any], Known]:
             settings=settings,
             weights=held(layer, kernel=named, bias="bias"),
             channels_first=layer.data_format == "channels_first",
-            activation=_activation(layer),
+            activation=activation_of(layer),
         )
 
     named = "depthwise_kernel" if IS_2 and kind == "depthwise_conv" else "kernel"
@@ -156,7 +156,7 @@ def _transposed(layer: Any) -> Known:
         },
         weights=held(layer, kernel="kernel", bias="bias"),
         channels_first=layer.data_format == "channels_first",
-        activation=_activation(layer),
+        activation=activation_of(layer),
     )
 
 
@@ -299,101 +299,8 @@ def _zero_padding(layer: Any) -> Known:
     )
 
 
-def parts(layer: Any, *, divided: bool = False) -> dict[str, Known]:
-    """Return the layers that one is made of, by what their path ends in; `""` is the layer itself.
-
-    A separable convolution is two: PyTorch has no such module. A dense layer that is `divided` is a query, a
-    key and a value; of a layer of the user's own each weight is a part.
-    """
-    if divided and (own := known(layer)) is not None and own.kind == OWN:
-        return {
-            f".{name}": Known(kind=OWN, settings={}, weights={name: one}) for name, one in own.weights.items()
-        }
-    if divided and known(layer) is not None:
-        return {f".{name}": _third(layer, place) for place, name in enumerate(PROJECTIONS)}
-    if isinstance(layer, SEPARABLE):
-        return {".depthwise": _depthwise_part(layer), ".pointwise": _pointwise_part(layer)}
-    found = known(layer)
-    return {} if found is None else {"": found}
-
-
-def third_of(layer: Any, place: int) -> slice:
-    """Return which of a dense layer's outputs are those of its query, its key or its value."""
-    width = int(layer.kernel.shape[-1]) // len(PROJECTIONS)
-    return slice(place * width, (place + 1) * width)
-
-
-def _third(layer: Any, place: int) -> Known:
-    whole = known(layer)
-    weights = {} if whole is None else whole.weights
-    columns = third_of(layer, place)
-    return Known(
-        kind="dense",
-        settings={"units": columns.stop - columns.start, "use_bias": "bias" in weights},
-        weights={name: Held(variable=one.variable, columns=columns) for name, one in weights.items()},
-    )
-
-
-def _depthwise_part(layer: Any) -> Known:
-    return Known(
-        kind="depthwise_conv",
-        settings={
-            "kernel_size": list(layer.kernel_size),
-            "strides": list(layer.strides),
-            "padding": _zeros(layer),
-            "dilation_rate": list(layer.dilation_rate),
-            "use_bias": False,
-            "depth_multiplier": layer.depth_multiplier,
-        },
-        weights=held(layer, kernel="depthwise_kernel"),
-        channels_first=layer.data_format == "channels_first",
-    )
-
-
-def _pointwise_part(layer: Any) -> Known:
-    ones = [1] * layer.rank
-    return Known(
-        kind="conv",
-        settings={
-            "filters": layer.filters,
-            "kernel_size": ones,
-            "strides": ones,
-            "padding": [[0, 0] for _ in ones],
-            "dilation_rate": ones,
-            "use_bias": layer.use_bias,
-            "groups": 1,
-        },
-        weights=held(layer, kernel="pointwise_kernel", bias="bias"),
-        channels_first=layer.data_format == "channels_first",
-        activation=_activation(layer),
-    )
-
-
-def apply_depthwise(layer: Any, inputs: Any) -> Any:
-    """Apply a separable convolution's first part."""
-    return OPS.depthwise_conv(
-        inputs,
-        layer.depthwise_kernel,
-        strides=layer.strides,
-        padding=layer.padding,
-        data_format=layer.data_format,
-        dilation_rate=layer.dilation_rate,
-    )
-
-
-def apply_pointwise(layer: Any, inputs: Any) -> Any:
-    """Apply a separable convolution's second part, before its activation."""
-    outputs = OPS.conv(inputs, layer.pointwise_kernel, data_format=layer.data_format)
-    if not layer.use_bias:
-        return outputs
-    axis = 1 if layer.data_format == "channels_first" else -1
-    shape = [1] * (layer.rank + 2)
-    shape[axis] = layer.filters
-    return outputs + OPS.reshape(layer.bias, shape)
-
-
 def _named_activation(layer: Any) -> Known:
-    return Known(kind=_activation(layer) or "linear", settings={}, weights={})
+    return Known(kind=activation_of(layer) or "linear", settings={}, weights={})
 
 
 _TABLE: Mapping[type, Callable[[Any], Known | None]] = {

@@ -13,15 +13,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import CALLED, IS_2, OPS, children
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
-    Known,
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import Known
+from likewise.worker.adapters.tensorflow_adapter.imported_parts import (
     apply_depthwise,
     apply_pointwise,
     parts,
     third_of,
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_steps import replaced_call
-from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, without_ones
+from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward
+from likewise.worker.port.plain import without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 

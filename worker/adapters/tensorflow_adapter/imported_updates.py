@@ -9,7 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, keras
-from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays, as_json, rounded_rate
+from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays
+from likewise.worker.port.plain import as_json, rounded_rate
 
 _NUMBERS = (
     *("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad"),

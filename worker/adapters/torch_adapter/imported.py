@@ -19,7 +19,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d, parts
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d
+from likewise.worker.adapters.torch_adapter.imported_parts import parts
 from likewise.worker.adapters.torch_adapter.imported_precision import (
     KeptPrecision,
     as_trained,
@@ -52,12 +53,9 @@ from likewise.worker.port.contract import (
     ProgramError,
     TrainingPlan,
     WrittenProgram,
-    as_json,
-    as_returned,
-    named,
-    positional,
     refuse_unknown,
 )
+from likewise.worker.port.plain import as_json, as_returned, named, positional
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, noting_lines
 

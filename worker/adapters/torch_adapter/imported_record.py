@@ -22,7 +22,8 @@ from likewise.worker.adapters.torch_adapter.imported_modules import has_columns
 from likewise.worker.adapters.torch_adapter.imported_recurrent import FUNCTIONS, one_by_one
 from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.adapters.torch_adapter.imported_weights import Known
-from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, ProgramError, without_ones
+from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward, ProgramError
+from likewise.worker.port.plain import without_ones
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
 

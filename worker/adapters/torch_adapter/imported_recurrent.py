@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from likewise.worker.adapters.torch_adapter.imported_modules import ends_of
+from likewise.worker.adapters.torch_adapter.imported_parts import ends_of
 
 FUNCTIONS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 """The functions behind recurrent modules."""

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from likewise.worker.adapters.torch_adapter.imported_weights import Held
-from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays, as_json, rounded_rate
+from likewise.worker.port.contract import STEPS_OF_SCHEDULE, Arrays
+from likewise.worker.port.plain import as_json, rounded_rate
 
 _OPTIMIZERS = {
     "SGD": "sgd",
