@@ -13,5 +13,8 @@ table_file     files of columns; `text_table` and `text_lines` read separated te
 table          columns in memory, and what kind of values each holds
 opening        files here or elsewhere, packed or not
 loaded, memory what a source returns, and work on arrays larger than memory
+named          inputs and outputs that have names
+predicting, new_rows
+               rows to predict, in the job file or in a file that comes later
 reading        what is said while large files are read
 """

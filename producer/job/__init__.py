@@ -3,5 +3,8 @@
 jobfile, jobtext, paths, problems   the text, its `--set` and overrides, and what is wrong with them
 resolve, native                     each side's job, and where each setting comes from
 prepare, summary                    the data, what does not fit them, and what would be trained
+table_job, table_plan, table_notes, left_out
+                                    a job made for a table, and what is said of its columns
+not_taken                           layers of the frameworks that a job file does not have
 examples, new_file, schema          job files that ship, those written for you, and the schema of editors
 """

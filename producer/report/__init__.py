@@ -1,9 +1,20 @@
 """What Likewise prints: every document in every format.
 
-A document (`producer.report.document`) is what a command has to say: a comparison, an explanation, a bench, a
-sweep, a list. A format lays any document out. A new format is one module and one line in `FORMATS`; a new
-document is one module with a `Document`. The comparison has its tables in `comparison_tables`, with a cell
-for each side, and in `comparison_gaps`, which say how far apart they are.
+A document (`document`) is what a command has to say: a comparison, an explanation, a bench, a sweep, a list.
+A format lays any document out. A new format is one module and one line in `FORMATS`; a new document is one
+module with a `Document`.
+
+page, layout             the page, which has figures: figures_* make them
+picture, chart, canvas   figures as files, and `plot` in a terminal
+markdown, spreadsheet, junit
+                         the other formats
+comparison, comparison_*, truth, specimens
+                         a comparison, whose tables have a cell for each side
+bench, explanation, explanation_tables, history, port, port_training, sweep, *_page
+                         the other large documents, with what their pages have besides
+bisection, data, examples, golden, predictions, resolved, status, verification
+                         the smaller ones
+subject                  several experiments on one page
 
 Importing this package imports nothing else, since `--help` names the formats.
 """

@@ -1,4 +1,13 @@
-"""The job file's models: what a user can declare. Pure: no files, network, environment or hardware."""
+"""The job file's models: what a user can declare. Pure: no files, network, environment or hardware.
+
+experiment, side, several  the whole file, a side, and what has names where there are several outputs
+data, shape                the samples
+model, layers, activations, regularizers, weights
+                           what is trained, and what it starts from
+loss, metrics, optimizer, schedule, training
+                           how it is trained
+fields, kinds              types of fields, and models that are told apart by `type`
+"""
 
 from likewise.shared.job.data import Data
 from likewise.shared.job.experiment import Experiment, Job

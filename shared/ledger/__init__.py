@@ -5,5 +5,6 @@ leases       what only a worker may do: claim a run, renew its lease, finish it,
 transitions  the Lua scripts by which a record changes, each in one atomic step
 records      what the ledger says of experiments, runs and workers; the stream of progress; who is there
 reading      a hash in Redis as a record, or the reason why it is none
+host_lease   a machine to oneself while something is timed
 checkpoints  the bytes of a run's checkpoints
 """

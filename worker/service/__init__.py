@@ -10,9 +10,9 @@ intake      whether messages may be taken, and whether they are
 spool       results on disk until Redis has them
 quarantine  messages that are not ours, kept away from Celery
 claimed_run what passes between a training and Redis: progress, checkpoints, wishes to stop
+hosting     programs of the user's own on this worker
 gpu_lock    one worker of a framework a GPU
 logs        what a worker writes of itself, as text or as JSON
 metrics     what it tells Prometheus
 memory      what its control group may take, and whether the kernel has killed for it
-machine     a host to oneself for a timed run, and what disturbed it
 """

@@ -3,8 +3,9 @@
 A reader follows one job from top to bottom; no module imports one that stands above it.
 
 runner, run_trainer   a run from its arrays to its result; members at once or in turn, progress
-tracing               the replay that lays updates open
-training              members from their first step to their last
+tracing, starts       the replay that lays updates open, and where it begins
+stock                 a job's plain program, trained by its own loop
+training, evaluating  members from their first step to their last, and what they give
 monitor               what a member's losses decide: early stopping, lower rates
 seed_record, metrics  what one member's numbers come to
 checkpoints           what another worker needs to go on

@@ -1,4 +1,8 @@
-"""The layers, a file a family. Names, spellings and layouts are Keras's: channels are the last axis."""
+"""The layers, a file a family. Names, spellings and layouts are Keras's: channels are the last axis.
+
+What all have is in `base`, what slides over places in `windows`; the families are basic, convolution,
+gates, merging, normalization, pooling, positions, recurrent and space.
+"""
 
 from __future__ import annotations
 
