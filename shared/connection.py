@@ -159,7 +159,8 @@ class _Client(redis.Redis):
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except exceptions.RedisError as error:
             if refusal_of(error) in _OF_A_REPLICA:
-                self.connection_pool.disconnect()  # the address may name the new primary by now
+                # The address may name the new primary by now. What other threads wait on is theirs.
+                self.connection_pool.disconnect(inuse_connections=False)
             raise explained(error, self) from None
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
