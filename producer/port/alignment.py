@@ -195,19 +195,19 @@ def _gain(one: Seen, two: Seen) -> float:
 def row_orders(length: int, shapes: Sequence[tuple[int, ...]]) -> list[NDArray[np.int64]]:
     """Return the orders in which a flatten can have laid `length` features, other than the reference's own.
 
-    `shapes` are those of the samples (spatial axes, channels) that entered a flatten in the reference.
+    `shapes` are those of the samples that entered a flatten in the reference. Their channels are last where a
+    module of the common language gave them, and else where the program has them: first or last.
     """
+    in_place = np.arange(length, dtype=np.int64)
     found: list[NDArray[np.int64]] = []
     for shape in shapes:
         if len(shape) < 2 or int(np.prod(shape)) != length:
             continue
-        spatial = list(range(len(shape) - 1))
-        first = [len(shape) - 1, *spatial]
-        in_place = np.arange(length, dtype=np.int64)
-        channels_first = in_place.reshape(shape).transpose(first).ravel()
-        turned = (shape[-1], *shape[:-1])
-        channels_last = in_place.reshape(turned).transpose([*[one + 1 for one in spatial], 0]).ravel()
-        for order in (channels_first, channels_last):
-            if not np.array_equal(order, in_place) and not any(np.array_equal(order, one) for one in found):
-                found.append(order)
+        first, last = (shape[-1], *shape[:-1]), (*shape[1:], shape[0])
+        for laid in dict.fromkeys((shape, first, last)):
+            array = in_place.reshape(laid)
+            for order in (np.moveaxis(array, -1, 0).ravel(), np.moveaxis(array, 0, -1).ravel()):
+                known = (in_place, *found)
+                if not any(np.array_equal(order, one) for one in known):
+                    found.append(order)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, SeedGap
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.setting_causes import of_settings
-from likewise.producer.port.settings import CHANGEABLE, optimizer_differences
+from likewise.producer.port.settings import CHANGEABLE, optimizer_differences, own_zeros
 from likewise.producer.port.training import of_draws
 from likewise.producer.port.trainings import TrainedProgram, Trainer
 from likewise.producer.verdict.models import Verdict
@@ -72,6 +72,8 @@ class _Factor:
     """The modules that have it, where it is one of modules."""
     optimizer: str | None = None
     """The other program's name of the optimizer that has it, where it is one of an optimizer."""
+    zeros: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Of a padding the zeros that each of the other's modules adds: as the reference has it, and its own."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,27 @@ class _Explainer:
                 factor = self._of_optimizer(one)
             elif one.setting in CHANGEABLE:
                 factor = _Factor(one, [pairs[path] for path in (one.path, *one.also)])
+            elif one.setting == "padding":
+                factor = self._of_padding(one, [pairs[path] for path in (one.path, *one.also)])
             if factor is None:
                 self._others.append(one)
             else:
                 self._factors.append(factor)
         self._switch(frozenset())
+
+    def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> _Factor | None:
+        """Return the factor of zeros around an input; None where a live module cannot add them."""
+        zeros: dict[str, tuple[Any, Any]] = {}
+        reference, other = (np.array(finding.values[label]) for label in self._labels)
+        for pair in pairs:
+            call = self._pairing.call(pair)
+            own = None if call is None or call.entered is None else own_zeros(pair.other, call.entered.shape)
+            if own is None or np.any((wanted := np.array(own) + reference - other) < 0):
+                return None
+            if not self._pairing.other.change(pair.other.path, "padding", own):
+                return None
+            zeros[pair.other.path] = wanted.tolist(), own
+        return _Factor(finding, pairs, zeros=zeros)
 
     def _of_optimizer(self, finding: PortFinding) -> _Factor | None:
         """Return the factor of an optimizer's number; None where the live optimizer does not take it."""
@@ -186,7 +204,9 @@ class _Explainer:
         for place, factor in enumerate(self._factors):
             value = factor.finding.values.get(self._labels[0 if place in mixture else 1])
             for pair in factor.pairs:
-                other.change(pair.other.path, str(factor.finding.setting), value)
+                path = pair.other.path
+                given = factor.zeros[path][0 if place in mixture else 1] if factor.zeros else value
+                other.change(path, str(factor.finding.setting), given)
         other.override(self._overrides([self._factors[place] for place in sorted(mixture)]))
 
     # ---- trainings

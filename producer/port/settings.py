@@ -141,6 +141,18 @@ def same_padding(shape: Sequence[int], settings: Mapping[str, Any]) -> list[list
     return found
 
 
+def own_zeros(module: Seen, shape: Sequence[int]) -> list[list[int]] | None:
+    """Return the zeros that a convolution adds by itself around an input of this shape; None for others."""
+    padding = module.settings.get("padding")
+    if module.kind not in ("conv", "depthwise_conv") or padding is None:
+        return None
+    if padding == "same":
+        return same_padding(shape, module.settings)
+    if padding == "causal":
+        return causal_padding(module.settings)
+    return [[one, one] if isinstance(one, int) else list(one) for one in _spread(padding, len(shape) - 2)]
+
+
 def causal_padding(settings: Mapping[str, Any]) -> list[list[int]]:
     """Return the zeros that `causal` stands for: all before the first step."""
     width, apart = (_spread(settings.get(name, 1), 1)[0] for name in ("kernel_size", "dilation_rate"))

@@ -45,7 +45,9 @@ def hosts() -> Iterator[tuple[Hosted, Hosted]]:
 def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
     """Check one pair, after an edit of one of its files."""
 
-    def checked(name: str, *, side: str = "", edits: tuple[tuple[str, str], ...] = ()) -> PortCheck:
+    def checked(
+        name: str, *, side: str = "", edits: tuple[tuple[str, str], ...] = (), reference: str = "keras"
+    ) -> PortCheck:
         for host in hosts:
             text = (PROGRAMS / f"{name}_{host.label}.py").read_text()
             if host.label == side:
@@ -55,8 +57,8 @@ def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
             file = tmp_path / f"{name}_{host.label}.py"
             file.write_text(text)
             host.open(file, None, "float64")
-        batch = batch_for(name)
-        return climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
+        sides = hosts if reference == "keras" else hosts[::-1]
+        return climb(Pairing(*sides, batch_for(name), precision="float64", tell=lambda _: None))
 
     return checked
 

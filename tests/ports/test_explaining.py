@@ -29,21 +29,22 @@ def explained(
     folder: Path,
     *edits: tuple[str, str],
     side: str = "torch",
+    name: str = "mlp",
     **question: Any,
 ) -> Explanation:
     programs = []
     for host in hosts:
-        text = (PROGRAMS / f"mlp_{host.label}.py").read_text()
+        text = (PROGRAMS / f"{name}_{host.label}.py").read_text()
         for old, new in edits if host.label == side else ():
             assert old in text
             text = text.replace(old, new)
-        file = folder / f"mlp_{host.label}.py"
+        file = folder / f"{name}_{host.label}.py"
         file.write_text(text)
         host.open(file, None, "float64")
         programs.append(Program(host.label, host.framework, file, None, None))
     port = Port("mlp", (programs[0], programs[1]), None, "float64", training=PortPlan(updates=10))
     asked = {"seeds": (0, 1), "most_combined": 4, "budget_s": 60.0, **question}
-    found = OpenPort(hosts, batch_for("mlp"), PortStart())
+    found = OpenPort(hosts, batch_for(name), PortStart())
     return explain_opened(port, found, PortQuestion(**asked), tell=lambda _: None).explanation
 
 
@@ -125,3 +126,15 @@ def test_the_command_keeps_what_it_found(tmp_path: Path, home: Path, environment
     )
     assert refused.returncode == 2
     assert "it can be torch" in refused.stderr
+
+
+@pytest.mark.parametrize("reversed_", [False, True], ids=["of torch", "of keras"])
+def test_a_padding_is_switched_on_the_live_convolution(
+    hosts: tuple[Hosted, Hosted], tmp_path: Path, *, reversed_: bool
+) -> None:
+    edits = ("stride=2)", "stride=2, padding=1)"), ("F.pad(x, (0, 1, 0, 1))", "x")
+    found = explained(hosts[:: -1 if reversed_ else 1], tmp_path, *edits, name="conv", seeds=(0,))
+    (only,) = found.contributions
+    assert only.path == "stem.padding"
+    assert only.share == pytest.approx(1, abs=1e-4)
+    assert abs(found.unexplained_share or 1) < 1e-4

@@ -38,9 +38,12 @@ STEPPING = {"gan", "averaged", "accumulate", "schedule", "clipped", "policy", "d
 LOADERS = ("data", "evaluate")
 
 
+WHOLE = os.environ.get("LIKEWISE_PORTS") == "all"
+
+
 def chosen() -> list[Fault]:
     """Return the faults of this run."""
-    if os.environ.get("LIKEWISE_PORTS") == "all":
+    if WHOLE:
         return EVERY
     return [fault for pair in BATCHES for fault in [one for one in EVERY if one.pair == pair][::PART]]
 
@@ -58,6 +61,14 @@ def test_a_right_port_holds_on_every_rung(check: Callable[..., PortCheck], name:
     assert {rung.name for rung in found.rungs if rung.status == "holds"} >= {
         *("settings", "mapping", "forward", "loss", "gradients", "update", "updates", "training_mode"),
     } - apart
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(["conv", *list(BATCHES)[:: 1 if WHOLE else 6]]))
+def test_a_right_port_holds_whichever_program_is_the_reference(
+    check: Callable[..., PortCheck], name: str
+) -> None:
+    found = check(name, reference="torch")
+    assert found.agrees, [one.text for one in found.findings]
 
 
 def test_there_are_thirty_right_ports_with_three_faults_each_and_a_hundred_in_all() -> None:

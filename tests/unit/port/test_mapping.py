@@ -70,3 +70,12 @@ def test_modules_paired_by_hand_are_left_as_they_are() -> None:
     other = [seen("x"), seen("y")]
     found = align(reference, other, [(reference[0], other[1])])
     assert [(pair.reference.path, pair.other.path) for pair in found.pairs] == [("a", "y"), ("b", "x")]
+
+
+def test_the_rows_behind_a_flatten_are_found_wherever_the_reference_has_its_channels() -> None:
+    pictures = np.arange(24.0).reshape(2, 3, 4)  # (height, width, channels)
+    channels_first = np.moveaxis(pictures, -1, 0)
+    for shape in (pictures.shape, channels_first.shape):
+        orders = row_orders(24, [shape])
+        assert any(np.array_equal(channels_first.ravel()[order], pictures.ravel()) for order in orders)
+        assert any(np.array_equal(pictures.ravel()[order], channels_first.ravel()) for order in orders)

@@ -19,7 +19,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_files import export, r
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
 from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, compiled_with, models_of
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, pad
 from likewise.worker.adapters.tensorflow_adapter.imported_parts import parts
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
@@ -241,6 +241,8 @@ class KerasProgram(ImportedProgram):
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         layer = self._layers.get(path)
+        if layer is not None and setting == "padding":
+            return pad(layer, value)
         if layer is None or setting not in CHANGEABLE or not hasattr(layer, setting):
             return False
         setattr(layer, setting, value)

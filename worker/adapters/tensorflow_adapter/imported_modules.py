@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, L, own_variables
+from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, OPS, L, own_variables
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Array, Held, held
 from likewise.worker.port.contract import OWN
 from likewise.worker.port.plain import as_json
@@ -329,3 +329,21 @@ _TABLE: Mapping[type, Callable[[Any], Known | None]] = {
 }
 CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """The settings of live layers that can be changed."""
+
+
+def pad(layer: Any, zeros: Sequence[Sequence[int]]) -> bool:
+    """Let a live convolution add these zeros before and after each spatial axis; return whether it can."""
+    if IS_2 or not isinstance(layer, (L.Conv1D, L.Conv2D, L.Conv3D, L.DepthwiseConv1D, L.DepthwiseConv2D)):
+        return False
+    spatial = [list(one) for one in zeros]
+    around = (
+        [[0, 0], *spatial, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], [0, 0], *spatial]
+    )
+    own = type(layer).call
+
+    def call(inputs: Any, *arguments: Any, **named: Any) -> Any:
+        return own(layer, OPS.pad(inputs, around), *arguments, **named)
+
+    layer.padding = "valid"
+    layer.__dict__["call"] = call
+    return True

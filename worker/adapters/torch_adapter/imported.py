@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d, pad
 from likewise.worker.adapters.torch_adapter.imported_parts import parts
 from likewise.worker.adapters.torch_adapter.imported_precision import (
     KeptPrecision,
@@ -220,6 +220,8 @@ class TorchProgram(ImportedProgram):
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         module = dict(self._model.named_modules()).get(path)
+        if module is not None and setting == "padding":
+            return pad(module, value)
         if module is None or setting not in CHANGEABLE:
             return False
         own, turn = CHANGEABLE[setting]

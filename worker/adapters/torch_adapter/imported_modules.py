@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -265,3 +265,19 @@ CHANGEABLE = {
     "approximate": ("approximate", lambda value: value),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
+
+
+def pad(module: nn.Module, zeros: Sequence[Sequence[int]]) -> bool:
+    """Let a live convolution add these zeros before and after each spatial axis; return whether it can."""
+    if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) or module.padding_mode != "zeros":
+        return False
+    around = [number for pair in reversed(zeros) for number in pair]
+    own = type(module).forward
+
+    def forward(entered: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = own(module, nn.functional.pad(entered, around))
+        return output
+
+    module.padding = (0,) * len(zeros)
+    module.__dict__["forward"] = forward
+    return True
