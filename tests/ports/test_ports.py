@@ -31,7 +31,7 @@ EVERY = [
     *faults_of_data.FAULTS,
     *faults_as_written.FAULTS,
 ]
-PART = 3
+PART = 4
 """A run has one fault in so many of each pair; `make ports` has all."""
 STEPPING = {"gan", "averaged", "accumulate", "schedule", "clipped", "policy", "dcgan"}
 """Pairs whose programs have a step() of their own, and no loss()."""
