@@ -202,7 +202,7 @@ def test_who_is_nobody_in_particular_is_not_let_in(redis_server: Any) -> None:
 
 def test_a_script_of_a_user_is_held_to_the_users_rights(redis_server: Any) -> None:
     client = connect(redis_server.url_of("producer"))
-    for words in ("'CONFIG', 'GET', 'save'", "'GET', 'likewise:child:x'"):
+    for words in ("'CONFIG', 'GET', 'save'", "'GET', 'likewise:reconciler:leases'"):
         script = client.register_script(f"return redis.call({words})")
         with pytest.raises((LikewiseError, redis.ResponseError), match=r"forbids this|not allowed from"):
             script()
