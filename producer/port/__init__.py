@@ -18,7 +18,7 @@ rehearsal, loaders, loaded, loaded_targets
                          the rung of data: what both loaders give first
 causes, setting_causes, unmatched
                          all this as findings, each with its edit
-trainings, explaining, timing, holding, convert
+trainings, explaining, switches, timing, holding, convert
                          what is done with two programs that are paired
 models, trees            what it comes to, for the reports
 """

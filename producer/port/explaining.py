@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +20,11 @@ from likewise.producer.blame.shares import Design, Estimate, Mixture, design, pa
 from likewise.producer.display import both, count, gap, seconds
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened
-from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding, SeedGap
 from likewise.producer.port.pairing import Pairing
-from likewise.producer.port.setting_causes import of_settings
-from likewise.producer.port.settings import CHANGEABLE, optimizer_differences, own_zeros
-from likewise.producer.port.training import of_draws
+from likewise.producer.port.switches import Factor, Switches
 from likewise.producer.port.trainings import TrainedProgram, Trainer
 from likewise.producer.verdict.models import Verdict
-from likewise.shared.errors import RunFailedError
 
 MEASURES = ("outputs", "losses", "weights")
 """What the gap is measured in, the main one first: fields of `SeedGap`."""
@@ -64,19 +59,6 @@ class ExplainedPort:
 
 
 @dataclass(frozen=True)
-class _Factor:
-    """A setting that differs and that the other program can be given as the reference has it."""
-
-    finding: PortFinding
-    pairs: Sequence[Pair] = ()
-    """The modules that have it, where it is one of modules."""
-    optimizer: str | None = None
-    """The other program's name of the optimizer that has it, where it is one of an optimizer."""
-    zeros: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """Of a padding the zeros that each of the other's modules adds: as the reference has it, and its own."""
-
-
-@dataclass(frozen=True)
 class _Extent:
     """How much is trained."""
 
@@ -107,9 +89,6 @@ class _Explainer:
         self, trainer: Trainer, port: Port, question: PortQuestion, tell: Callable[[str], None]
     ) -> None:
         self._trainer, self._port, self._question, self._tell = trainer, port, question, tell
-        self._factors: list[_Factor] = []
-        self._others: list[PortFinding] = []
-        """What differs and cannot be switched."""
         self._references: dict[int, TrainedProgram] = {}
 
     @property
@@ -120,11 +99,19 @@ class _Explainer:
     def _labels(self) -> tuple[str, str]:
         return self._pairing.reference.label, self._pairing.other.label
 
+    @property
+    def _factors(self) -> Sequence[Factor]:
+        return self._switches.factors
+
+    @property
+    def _others(self) -> Sequence[PortFinding]:
+        return self._switches.others
+
     def explain(self) -> ExplainedPort:
         """Find the settings, train what the budget allows, and share the gap out."""
         self._trainer.prepare(self._question.seeds)
         self._trainer.common = self._pairing.frameworks_differ
-        self._sort()
+        self._switches = Switches(self._pairing)
         known = count(len(self._factors) + len(self._others), "setting differs", "settings differ")
         self._tell(
             f"{known}, {len(self._factors)} of which the live program can be given as the reference has it"
@@ -132,82 +119,6 @@ class _Explainer:
         extent, first = self._affordable()
         gaps = self._train(extent, first)
         return self._explained(extent, gaps)
-
-    # ---- settings
-
-    def _sort(self) -> None:
-        pairs = {pair.reference.path: pair for pair in self._pairing.mapping.pairs}
-        for one in [*of_settings(self._pairing), *of_draws(self._pairing)]:
-            factor: _Factor | None = None
-            if one.path.startswith("optimizer."):
-                factor = self._of_optimizer(one)
-            elif one.setting in CHANGEABLE:
-                factor = _Factor(one, [pairs[path] for path in (one.path, *one.also)])
-            elif one.setting == "padding":
-                factor = self._of_padding(one, [pairs[path] for path in (one.path, *one.also)])
-            if factor is None:
-                self._others.append(one)
-            else:
-                self._factors.append(factor)
-        self._switch(frozenset())
-
-    def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> _Factor | None:
-        """Return the factor of zeros around an input; None where a live module cannot add them."""
-        zeros: dict[str, tuple[Any, Any]] = {}
-        reference, other = (np.array(finding.values[label]) for label in self._labels)
-        for pair in pairs:
-            call = self._pairing.call(pair)
-            own = None if call is None or call.entered is None else own_zeros(pair.other, call.entered.shape)
-            if own is None or np.any((wanted := np.array(own) + reference - other) < 0):
-                return None
-            if not self._pairing.other.change(pair.other.path, "padding", own):
-                return None
-            zeros[pair.other.path] = wanted.tolist(), own
-        return _Factor(finding, pairs, zeros=zeros)
-
-    def _of_optimizer(self, finding: PortFinding) -> _Factor | None:
-        """Return the factor of an optimizer's number; None where the live optimizer does not take it."""
-        reference, other = self._pairing.reference, self._pairing.other
-        mine, theirs = (
-            self._pairing.described[side.label]["optimizers"] or {} for side in (reference, other)
-        )
-        twins = dict(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
-        setting = str(finding.setting)
-        name = finding.path.removeprefix("optimizer.").removesuffix(setting).rstrip(".")
-        if name not in twins or finding.also or "schedule" in {**mine[name], **theirs[twins[name]]}:
-            return None
-        if mine[name]["type"] != theirs[twins[name]]["type"]:
-            return None
-        factor = _Factor(finding, optimizer=twins[name])
-        try:
-            other.override(self._overrides([factor]))
-            switched = other.describe()["optimizers"][twins[name]]
-        except RunFailedError:
-            return None
-        before = {one.name for one in optimizer_differences(mine[name], theirs[twins[name]])}
-        after = {one.name for one in optimizer_differences(mine[name], switched)}
-        return factor if after < before and setting not in after else None
-
-    def _overrides(self, factors: Sequence[_Factor]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for one in factors:
-            if one.optimizer is not None:
-                value = one.finding.values[self._labels[0]]
-                found.setdefault(one.optimizer, {})[str(one.finding.setting)] = (
-                    0.0 if value is None else value
-                )
-        return found
-
-    def _switch(self, mixture: Mixture) -> None:
-        """Give the other program the reference's settings of a mixture, and its own of the rest."""
-        other = self._pairing.other
-        for place, factor in enumerate(self._factors):
-            value = factor.finding.values.get(self._labels[0 if place in mixture else 1])
-            for pair in factor.pairs:
-                path = pair.other.path
-                given = factor.zeros[path][0 if place in mixture else 1] if factor.zeros else value
-                other.change(path, str(factor.finding.setting), given)
-        other.override(self._overrides([self._factors[place] for place in sorted(mixture)]))
 
     # ---- trainings
 
@@ -253,10 +164,10 @@ class _Explainer:
         for number, mixture in enumerate(extent.design.mixtures, start=1):
             switched = both([_path(self._factors[place].finding) for place in sorted(mixture)]) or "nothing"
             self._tell(f"mixture {number} of {len(extent.design.mixtures)}: {switched} switched")
-            self._switch(mixture)
+            self._switches.switch(mixture)
             kept = [first] if not mixture else []
             found[mixture] = kept + [self._gap(seed) for seed in extent.seeds[len(kept) :]]
-        self._switch(frozenset())
+        self._switches.switch(frozenset())
         return found
 
     # ---- shares

@@ -1,0 +1,123 @@
+"""Settings of a ported program that are switched while it lives, to what the reference has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from likewise.producer.blame.shares import Mixture
+from likewise.producer.port.mapping import Pair
+from likewise.producer.port.models import PortFinding
+from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.setting_causes import of_settings
+from likewise.producer.port.settings import CHANGEABLE, optimizer_differences, own_zeros
+from likewise.producer.port.training import of_draws
+from likewise.shared.errors import RunFailedError
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A setting that differs and that the other program can be given as the reference has it."""
+
+    finding: PortFinding
+    pairs: Sequence[Pair] = ()
+    """The modules that have it, where it is one of modules."""
+    optimizer: str | None = None
+    """The other program's name of the optimizer that has it, where it is one of an optimizer."""
+    zeros: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Of a padding the zeros that each of the other's modules adds: as the reference has it, and its own."""
+
+
+class Switches:
+    """Finds what differs between two paired programs, and gives the live one what it can be given."""
+
+    def __init__(self, pairing: Pairing) -> None:
+        """Find both, each tried once on the other program, which has its own settings then."""
+        self._pairing = pairing
+        self._labels = pairing.reference.label, pairing.other.label
+        self.factors: list[Factor] = []
+        self.others: list[PortFinding] = []
+        """What differs and cannot be switched."""
+        self._sort()
+
+    def _sort(self) -> None:
+        pairs = {pair.reference.path: pair for pair in self._pairing.mapping.pairs}
+        for one in [*of_settings(self._pairing), *of_draws(self._pairing)]:
+            factor: Factor | None = None
+            if one.path.startswith("optimizer."):
+                factor = self._of_optimizer(one)
+            elif one.setting in CHANGEABLE:
+                factor = Factor(one, [pairs[path] for path in (one.path, *one.also)])
+            elif one.setting == "padding":
+                factor = self._of_padding(one, [pairs[path] for path in (one.path, *one.also)])
+            if factor is None:
+                self.others.append(one)
+            else:
+                self.factors.append(factor)
+        self.switch(frozenset())
+
+    def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> Factor | None:
+        """Return the factor of zeros around an input; None where a live module cannot add them."""
+        zeros: dict[str, tuple[Any, Any]] = {}
+        values = [finding.values[label] for label in self._labels]
+        if not all(
+            isinstance(one, list | tuple) for one in values
+        ):  # a word, of an input whose shape is not known
+            return None
+        reference, other = map(np.array, values)
+        for pair in pairs:
+            call = self._pairing.call(pair)
+            own = None if call is None or call.entered is None else own_zeros(pair.other, call.entered.shape)
+            if own is None or np.any((wanted := np.array(own) + reference - other) < 0):
+                return None
+            if not self._pairing.other.change(pair.other.path, "padding", own):
+                return None
+            zeros[pair.other.path] = wanted.tolist(), own
+        return Factor(finding, pairs, zeros=zeros)
+
+    def _of_optimizer(self, finding: PortFinding) -> Factor | None:
+        """Return the factor of an optimizer's number; None where the live optimizer does not take it."""
+        reference, other = self._pairing.reference, self._pairing.other
+        mine, theirs = (
+            self._pairing.described[side.label]["optimizers"] or {} for side in (reference, other)
+        )
+        twins = dict(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
+        setting = str(finding.setting)
+        name = finding.path.removeprefix("optimizer.").removesuffix(setting).rstrip(".")
+        if name not in twins or finding.also or "schedule" in {**mine[name], **theirs[twins[name]]}:
+            return None
+        if mine[name]["type"] != theirs[twins[name]]["type"]:
+            return None
+        factor = Factor(finding, optimizer=twins[name])
+        try:
+            other.override(self._overrides([factor]))
+            switched = other.describe()["optimizers"][twins[name]]
+        except RunFailedError:
+            return None
+        before = {one.name for one in optimizer_differences(mine[name], theirs[twins[name]])}
+        after = {one.name for one in optimizer_differences(mine[name], switched)}
+        return factor if after < before and setting not in after else None
+
+    def _overrides(self, factors: Sequence[Factor]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for one in factors:
+            if one.optimizer is not None:
+                value = one.finding.values[self._labels[0]]
+                found.setdefault(one.optimizer, {})[str(one.finding.setting)] = (
+                    0.0 if value is None else value
+                )
+        return found
+
+    def switch(self, mixture: Mixture) -> None:
+        """Give the other program the reference's settings of a mixture, and its own of the rest."""
+        other = self._pairing.other
+        for place, factor in enumerate(self.factors):
+            value = factor.finding.values.get(self._labels[0 if place in mixture else 1])
+            for pair in factor.pairs:
+                path = pair.other.path
+                given = factor.zeros[path][0 if place in mixture else 1] if factor.zeros else value
+                other.change(path, str(factor.finding.setting), given)
+        other.override(self._overrides([self.factors[place] for place in sorted(mixture)]))
