@@ -22,7 +22,7 @@ from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.models import PortFinding, SeedGap
 from likewise.producer.port.pairing import Pairing
-from likewise.producer.port.switches import Factor, Switches
+from likewise.producer.port.switches import LiveSetting, Switches
 from likewise.producer.port.trainings import TrainedProgram, Trainer
 from likewise.producer.verdict.models import Verdict
 
@@ -100,7 +100,7 @@ class _Explainer:
         return self._pairing.reference.label, self._pairing.other.label
 
     @property
-    def _factors(self) -> Sequence[Factor]:
+    def _factors(self) -> Sequence[LiveSetting]:
         return self._switches.factors
 
     @property

@@ -19,7 +19,7 @@ from likewise.shared.errors import RunFailedError
 
 
 @dataclass(frozen=True)
-class Factor:
+class LiveSetting:
     """A setting that differs and that the other program can be given as the reference has it."""
 
     finding: PortFinding
@@ -28,7 +28,7 @@ class Factor:
     optimizer: str | None = None
     """The other program's name of the optimizer that has it, where it is one of an optimizer."""
     zeros: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """Of a padding the zeros that each of the other's modules adds: as the reference has it, and its own."""
+    """The zeros that each module of the other adds, where it is a padding: the reference's, and its own."""
 
 
 class Switches:
@@ -38,7 +38,7 @@ class Switches:
         """Find both, each tried once on the other program, which has its own settings then."""
         self._pairing = pairing
         self._labels = pairing.reference.label, pairing.other.label
-        self.factors: list[Factor] = []
+        self.factors: list[LiveSetting] = []
         self.others: list[PortFinding] = []
         """What differs and cannot be switched."""
         self._sort()
@@ -46,11 +46,11 @@ class Switches:
     def _sort(self) -> None:
         pairs = {pair.reference.path: pair for pair in self._pairing.mapping.pairs}
         for one in [*of_settings(self._pairing), *of_draws(self._pairing)]:
-            factor: Factor | None = None
+            factor: LiveSetting | None = None
             if one.path.startswith("optimizer."):
                 factor = self._of_optimizer(one)
             elif one.setting in CHANGEABLE:
-                factor = Factor(one, [pairs[path] for path in (one.path, *one.also)])
+                factor = LiveSetting(one, [pairs[path] for path in (one.path, *one.also)])
             elif one.setting == "padding":
                 factor = self._of_padding(one, [pairs[path] for path in (one.path, *one.also)])
             if factor is None:
@@ -59,7 +59,7 @@ class Switches:
                 self.factors.append(factor)
         self.switch(frozenset())
 
-    def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> Factor | None:
+    def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> LiveSetting | None:
         """Return the factor of zeros around an input; None where a live module cannot add them."""
         zeros: dict[str, tuple[Any, Any]] = {}
         values = [finding.values[label] for label in self._labels]
@@ -76,9 +76,9 @@ class Switches:
             if not self._pairing.other.change(pair.other.path, "padding", own):
                 return None
             zeros[pair.other.path] = wanted.tolist(), own
-        return Factor(finding, pairs, zeros=zeros)
+        return LiveSetting(finding, pairs, zeros=zeros)
 
-    def _of_optimizer(self, finding: PortFinding) -> Factor | None:
+    def _of_optimizer(self, finding: PortFinding) -> LiveSetting | None:
         """Return the factor of an optimizer's number; None where the live optimizer does not take it."""
         reference, other = self._pairing.reference, self._pairing.other
         mine, theirs = (
@@ -91,7 +91,7 @@ class Switches:
             return None
         if mine[name]["type"] != theirs[twins[name]]["type"]:
             return None
-        factor = Factor(finding, optimizer=twins[name])
+        factor = LiveSetting(finding, optimizer=twins[name])
         try:
             other.override(self._overrides([factor]))
             switched = other.describe()["optimizers"][twins[name]]
@@ -101,7 +101,7 @@ class Switches:
         after = {one.name for one in optimizer_differences(mine[name], switched)}
         return factor if after < before and setting not in after else None
 
-    def _overrides(self, factors: Sequence[Factor]) -> dict[str, dict[str, Any]]:
+    def _overrides(self, factors: Sequence[LiveSetting]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for one in factors:
             if one.optimizer is not None:
