@@ -55,9 +55,9 @@ def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
     if settings:
         data = data.model_copy(update=settings)
         data, table = _with_grouped(data, read_table(data, file.parent), before=table, folder=file.parent)
-    nines = _nines(table.columns)
-    if nines:
-        data = data.model_copy(update={"missing_values": (*data.missing_values, *nines)})
+    gaps = [*_infinities(table.columns), *_nines(table.columns)]
+    if gaps:
+        data = data.model_copy(update={"missing_values": (*data.missing_values, *gaps)})
         table = read_table(data, file.parent)
     return data, table
 
@@ -171,6 +171,12 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
 
+def _infinities(columns: Mapping[str, Column]) -> list[str]:
+    """Return the infinities among the numbers: what a division by zero leaves is no measurement."""
+    of_numbers = [one.values for one in columns.values() if one.kind == "number"]
+    return [f"{end:g}" for end in (-np.inf, np.inf) if any((values == end).any() for values in of_numbers)]
+
+
 def _nines(columns: Mapping[str, Column]) -> list[str]:
     """Return the numbers of nines that stand for a missing value, such as -999 among ages.
 
@@ -180,7 +186,7 @@ def _nines(columns: Mapping[str, Column]) -> list[str]:
     of_numbers = {name: one.values for name, one in columns.items() if one.kind == "number"}
     found: dict[float, set[str]] = {}
     for name, values in of_numbers.items():
-        known = values[~np.isnan(values)]
+        known = values[np.isfinite(values)]
         for end in (known.min(), known.max()):
             others = known[known != end]
             nines = _NINES.fullmatch(f"{abs(end):g}") and 1 < len(known) - len(others) < len(known)

@@ -368,12 +368,17 @@ def with_plain_signs(word: str) -> str:
 
 
 def bare_number(word: str, signs: Sequence[str]) -> str:
-    """Return a word without its unit signs; one in parentheses is negative, as in accounts."""
+    """Return a word without its unit signs.
+
+    As in accounts, one in parentheses is negative, and one with its minus behind it.
+    """
     word = with_plain_signs(word)
     for sign in signs:
         word = word.replace(sign, "")
     word = word.strip()
-    return f"-{word[1:-1].strip()}" if word[:1] == "(" and word[-1:] == ")" else word
+    if word[:1] == "(" and word[-1:] == ")":
+        return f"-{word[1:-1].strip()}"
+    return f"-{word[:-1].strip()}" if word[-1:] == "-" and word[:1] not in "-" else word
 
 
 def is_number(word: str) -> bool:

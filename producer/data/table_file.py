@@ -80,14 +80,23 @@ def _schema(data: ParquetData | JsonLinesData, stream: IO[bytes]) -> Any:
     if isinstance(data, ParquetData):
         import pyarrow.parquet as pq
 
-        return pq.read_schema(stream)
+        return _flat(pq.read_schema(stream).empty_table()).schema
     return _json(stream).schema
 
 
 def _json(stream: IO[bytes]) -> Any:
     import pyarrow.json as arrow_json
 
-    return arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=2**24))
+    return _flat(arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=2**24)))
+
+
+def _flat(arrow: Any) -> Any:
+    """Return the table with a column for each field of a structure: `geo.lat` and `geo.lon` for `geo`."""
+    import pyarrow.types as kinds
+
+    while any(kinds.is_struct(one.type) for one in arrow.schema):
+        arrow = arrow.flatten()
+    return arrow
 
 
 def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> Any:
@@ -97,7 +106,7 @@ def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> A
     import pyarrow.types as kinds
 
     with pq.ParquetFile(stream) as source:
-        schema = source.schema_arrow
+        schema = _flat(source.schema_arrow.empty_table()).schema
         refuse_duplicates(schema.names, place)
         texts = [one.name for one in schema if kinds.is_string(one.type) or kinds.is_large_string(one.type)]
         chosen = [name for name in schema.names if wanted is None or name in wanted]
@@ -113,7 +122,7 @@ def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> A
                 raise DataError(
                     f"{place}: unpacks to more than {size(MAX_BYTES)}; at most that can be trained on"
                 )
-        return pa.Table.from_batches(batches, None if batches else source.schema_arrow)
+        return _flat(pa.Table.from_batches(batches, None if batches else source.schema_arrow))
 
 
 def _times(name: str, values: Any) -> Column:

@@ -188,8 +188,10 @@ def _numbers(values: Any, form: TextForm) -> NDArray[np.float64] | None:
         bare = compute.replace_substring(bare, sign, plain)
     for sign in form.numbers.unit_signs:
         bare = compute.replace_substring(bare, sign, "")
-    if not form.numbers.is_plain:  # in accounts, what is in parentheses is negative
-        bare = compute.replace_substring_regex(compute.utf8_trim_whitespace(bare), r"^\((.*)\)$", r"-\1")
+    if not form.numbers.is_plain:  # as accounts write what is negative
+        bare = compute.replace_substring_regex(
+            compute.utf8_trim_whitespace(bare), r"^(?:\((.*)\)|([^-].*)-)$", r"-\1\2"
+        )
     missing = sorted(MISSING_WORDS | {word.strip().lower() for word in form.missing_values})
     gap = compute.is_in(compute.utf8_lower(bare), pa.array(missing))
     bare = compute.if_else(gap, pa.scalar(None, pa.string()), bare)

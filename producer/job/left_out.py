@@ -116,5 +116,5 @@ def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
     if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
         return False
     letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
-    named = letters in _INDEX_WORDS or letters.endswith("_id") or name == f"column_{place + 1}"
+    named = letters in ("", *_INDEX_WORDS) or letters.endswith("_id") or name == f"column_{place + 1}"
     return named and len(np.unique(numbers)) == len(numbers)

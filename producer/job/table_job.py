@@ -114,11 +114,11 @@ def _refuse_far(table: DataTable, path: str) -> None:
         if far.size:
             row = int(far[0])
             value = column.values[row]
-            wrong = "is too large: its square is beyond float64; give the column in a larger unit"
-            if np.isinf(value):
-                wrong = "is no number to train on; write a number there, or leave it empty"
             place = f"{printable(path)}: {table.row_name(row)}, column {printable(column.name)}"
-            raise UsageError(f"{place}: {value:g} {wrong}")
+            raise UsageError(
+                f"{place}: {value:g} is too large: its square is beyond float64; "
+                "give the column in a larger unit"
+            )
 
 
 def _no_target(data: TableData, table: DataTable, path: str, target: str | None) -> str:
@@ -140,7 +140,8 @@ _READING = {
     "decimal": "the sign before a number's fraction",
     "thousands": "the sign between groups of three digits",
     "unit_signs": "signs and units beside numbers that are no part of them",
-    "missing_values": "words among numbers, or nines far from all others, which stand for a missing value",
+    "missing_values": "words or infinities among numbers, or nines far from all others, which stand for a "
+    "missing value",
 }
 
 

@@ -420,6 +420,34 @@ def test_nines_that_may_be_values_stay(init: Init, cells: dict[str, Callable[[in
     assert run.job.data.missing_values == ()
 
 
+@pytest.mark.parametrize("word", ["inf", "-Infinity"])
+def test_what_a_division_by_zero_left_is_a_gap(init: Init, word: str) -> None:
+    new, run = init(table("rate", "y", rate=lambda i: word if i == 7 else numbers(i), y=numbers))
+    assert run.job.data.missing_values == (word[: 4 if word[0] == "-" else 3].lower(),)
+    (plan,) = made(new).columns
+    assert plan.settings == (("missing", "median"),)
+
+
+def test_a_minus_behind_a_number_is_read_as_accounts_mean_it(init: Init) -> None:
+    text = table("owed", "y", owed=lambda i: f"{i * 100:,}.50{'-' * (i % 2)}", y=numbers, sep=";")
+    new, _ = init(text)
+    assert left_out(new) == {}
+    assert made(new).reading["thousands"] == ","
+    owed = looked_at(new.written[0].parent / "a.csv", "y")[1].columns["owed"].values
+    np.testing.assert_array_equal(owed[:4], [0.5, -100.5, 200.5, -300.5])
+
+
+def test_the_fields_of_a_structure_are_columns(tmp_path: Path, init: Init) -> None:
+    rows = [{"geo": {"lat": numbers(i), "at": {"z": i % 7}}, "y": numbers(3 * i)} for i in range(ROWS)]
+    del rows[3]["geo"]
+    new, _ = init("\n".join(map(json.dumps, rows)), name="a.jsonl")
+    assert [plan.name for plan in made(new).columns] == ["geo.lat", "geo.at.z"]
+    assert all(plan.why.startswith("1 of 40 values are missing") for plan in made(new).columns)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    again, _ = init((tmp_path / "b.parquet").read_bytes(), name="a.parquet")
+    assert [plan.name for plan in made(again).columns] == ["geo.lat", "geo.at.z"]
+
+
 def test_a_number_that_stands_for_a_gap_is_one_in_typed_files_too(tmp_path: Path, init: Init) -> None:
     columns = {
         "age": [-999.0 if i % 8 == 3 else 18.0 + i for i in range(ROWS)],
