@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from likewise.producer.blame.factors import Factor, factors, start, switched
 from likewise.producer.blame.places import in_order
 from likewise.producer.blame.shares import Design, Mixture, design
+from likewise.producer.job.resolve import without_consequences
 from likewise.producer.verdict.parting import Parting
 from likewise.producer.wording.alike import Wording, in_one_wording
 from likewise.producer.wording.form import AS_IT_IS, Facts, Translation
@@ -156,7 +157,9 @@ def plan(
 
 def _factor_of_words(wording: Wording, taken: Collection[str]) -> Factor:
     """Return the factor of all that is only written differently; `taken` has the paths of the others."""
-    reworded = {one.path: one.values for couple in wording.couples for one in couple.differences}
+    reworded = {
+        one.path: one.values for couple in wording.couples for one in without_consequences(couple.differences)
+    }
     if len(reworded) == 1:
         ((path, values),) = reworded.items()
         path = f"{path}, as it is written" if path in taken else path

@@ -6,7 +6,7 @@ Pure: it reads nothing but the tables of `producer.job.native`, which ship with 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -244,6 +244,17 @@ def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
         for path in every_path
     )
     return [d for d in differences if len({repr(value) for value in d.values.values()}) > 1]
+
+
+def without_consequences(differences: Iterable[SettingDifference]) -> list[SettingDifference]:
+    """Leave out settings that differ only because another kind was chosen, as adam has no momentum."""
+    every = list(differences)
+    kinds = {one.path.removesuffix("type") for one in every if one.path.endswith(".type")}
+    return [
+        one
+        for one in every
+        if not any(one.path.startswith(kind) and one.path != f"{kind}type" for kind in kinds)
+    ]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

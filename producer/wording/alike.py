@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from likewise.producer.job.resolve import SettingDifference, setting_differences
+from likewise.producer.job.resolve import SettingDifference, setting_differences, without_consequences
 from likewise.producer.wording.form import AS_IT_IS, Called, Facts, Form
 from likewise.producer.wording.layers import Forms, kinds
 from likewise.producer.wording.rules import Rule, applied, rules_for
@@ -38,7 +38,7 @@ class Couple:
     @property
     def path(self) -> str:
         """The settings' paths together."""
-        return " + ".join(one.path for one in self.differences)
+        return " + ".join(one.path for one in without_consequences(self.differences))
 
 
 @dataclass(frozen=True, kw_only=True)

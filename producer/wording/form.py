@@ -96,6 +96,17 @@ class InShape:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A weight is not there: it stays what it starts at, which the other wording has as a setting."""
+
+    name: str
+
+    def apply(self, weights: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the weights without that one."""
+        return {name: array for name, array in weights.items() if name != self.name}
+
+
+@dataclass(frozen=True)
 class Called:
     """Weights have other names altogether: each old name is given with its new one."""
 
@@ -107,7 +118,7 @@ class Called:
         return {new.get(name, name): array for name, array in weights.items()}
 
 
-WeightChange = Renamed | BiasInMean | Centred | InShape | Called
+WeightChange = Renamed | BiasInMean | Centred | InShape | LeftOut | Called
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""Rules on activation functions that have two names. Pure."""
+"""Rules on activation functions that have two names, or are a layer with a weight that stays. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from likewise.producer.wording.form import Form
-from likewise.producer.wording.layers import Forms, differs, pairs_of_layers
+from likewise.producer.wording.form import Form, LeftOut
+from likewise.producer.wording.layers import Forms, as_many, differs, kinds, pairs_of_layers, same_start
 from likewise.shared.job.activations import (
     ClippedRelu,
     HardTanh,
@@ -15,6 +15,9 @@ from likewise.shared.job.activations import (
     Threshold,
     word_over,
 )
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.gates import Prelu
+from likewise.shared.job.weights import Constant, Ones, Zeros
 
 
 def functions_alike(reference: Form, other: Form) -> Forms | None:
@@ -47,6 +50,53 @@ def _function(form: Form, index: int) -> dict[str, Any]:
         return {"type": "linear"}
     numbers: dict[str, Any] = function.model_dump(mode="json")
     return numbers
+
+
+def fixed_alike(reference: Form, other: Form) -> Forms | None:
+    """Write a PReLU that never learns as the leaky ReLU that it is, in both."""
+    changed = fixed_loosely(reference, other)
+    if changed is None or kinds(changed[0]) == kinds(changed[1]):
+        return changed
+    return changed if as_many(changed) and not as_many((reference, other)) else None
+
+
+def fixed_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `fixed_alike`, whatever else the layers are."""
+    if kinds(reference) == kinds(other) or not same_start(reference, other):
+        return None
+    one, two = _with_fixed_slopes(reference), _with_fixed_slopes(other)
+    return (one, two) if (one, two) != (reference, other) else None
+
+
+def _with_fixed_slopes(form: Form) -> Form:
+    changed = form
+    for index, layer in enumerate(form.job.model.layers):
+        slope = _fixed_slope(layer)
+        if slope is None:
+            continue
+        layers = changed.document["model"]["layers"]
+        kept = {name: layers[index][name] for name in ("name", "inputs", "activity_regularizer")}
+        function = {"type": "leaky_relu", "negative_slope": slope}
+        layers[index] = {"type": "activation", "activation": function, **kept}
+        alpha = LeftOut(f"{form.job.model.layer_path(index)}.alpha")
+        changed = changed.with_layers(layers).weights_changed(alpha)
+    return changed
+
+
+def _fixed_slope(layer: Layer) -> float | None:
+    """Return the slope below 0 of a PReLU that has one and keeps it; None where it is learnt or drawn."""
+    if not isinstance(layer, Prelu) or layer.trains:
+        return None
+    if layer.alpha_regularizer is not None or layer.alpha_constraint is not None:
+        return None
+    match layer.alpha_initializer:
+        case Zeros():
+            return 0.0
+        case Ones():
+            return 1.0
+        case Constant(value=value):
+            return value
+    return None
 
 
 def _as_clipped_relu(function: Any) -> ClippedRelu | None:

@@ -83,10 +83,10 @@ def _rewritten(form: Form, rewrite: Rewritten) -> Form:
     optimizer = form.job.optimizer
     if list(decaying(program, optimizer).values()) != list(decaying(after, optimizer).values()):
         return form  # a list of what decays says a layer's name that has gone
-    return _with_weights_of(changed, program, after)
+    return with_weights_of(changed, program, after)
 
 
-def _with_weights_of(form: Form, before: ProgramSpec, after: ProgramSpec) -> Form:
+def with_weights_of(form: Form, before: ProgramSpec, after: ProgramSpec) -> Form:
     """Return the form with its weights by their new names and in their new shapes; their order stays."""
     both = list(zip(before.weights, after.weights, strict=True))
     names = tuple((old.name, new.name) for old, new in both if old.name != new.name)

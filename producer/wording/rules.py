@@ -18,6 +18,7 @@ from likewise.producer.wording import (
     initializers,
     layers,
     losses,
+    one_hot,
     outputs,
     reordered,
     synonyms,
@@ -60,6 +61,19 @@ RULES = (
         says="the samples are rescaled before they are stored, or as they are read",
         apply=data.rescaled_data,
         except_where="float32 rounds both in their last place",
+    ),
+    Rule(
+        says="a dense layer without a bias gives for a row of one 1 the row of its kernel that an embedding "
+        "looks up by the place of the 1",
+        apply=one_hot.looked_up,
+        loosely=one_hot.looked_up_loosely,
+        of_layers=True,
+    ),
+    Rule(
+        says="a PReLU whose alphas all stay at one number is a leaky ReLU of that slope",
+        apply=functions.fixed_alike,
+        loosely=functions.fixed_loosely,
+        of_layers=True,
     ),
     Rule(
         says="a function of each number by itself is the same before a layer that moves numbers, picks the "
@@ -176,6 +190,10 @@ RULES = (
     ),
     Rule(says="both words draw the same distribution", apply=initializers.drawn_alike),
     Rule(says="AdamW is Adam with decoupled decay", apply=training.adamw_is_adam),
+    Rule(
+        says="Adam without a first moment and without its corrections divides the gradient by RMSprop's root",
+        apply=training.one_root,
+    ),
     Rule(says="every update has the same learning rate", apply=training.same_rates),
     Rule(
         says="where a step is the learning rate times the gradient alone, decay in the gradient is decay of "

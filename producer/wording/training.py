@@ -23,6 +23,7 @@ from likewise.shared.job.loss import (
     is_by_batch,
     is_by_row,
 )
+from likewise.shared.job.optimizer import Adam, AdamW, BaseOptimizer, Nadam, Optimizer, RmsProp
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.learning_rates import learning_rates
@@ -263,6 +264,29 @@ def adamw_is_adam(reference: Form, other: Form) -> Forms | None:
         return None
     kind = {"weight_decay_kind": mine["weight_decay_kind"]} if plain else {}
     return reference, renamed.with_section("optimizer", **kind)
+
+
+def one_root(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's optimizer, Adam or RMSprop, where each divides the gradient by the same root."""
+    mine, theirs = reference.job.optimizer, other.job.optimizer
+    roots = [_root_alone(one) for one in (mine, theirs)]
+    apart = mine.type != theirs.type and "rmsprop" in (mine.type, theirs.type)
+    if not apart or None in roots or roots[0] != roots[1]:
+        return None
+    wanted, found = (form.document["optimizer"] for form in (reference, other))
+    own = {name: found[name] for name in BaseOptimizer.model_fields}
+    return reference, other.with_job(other.document | {"optimizer": wanted | own})
+
+
+def _root_alone(optimizer: Optimizer) -> tuple[float, float] | None:
+    """Return ρ and ε of an update η·g/(√v + ε), with v a mean of g·g that begins at 0; None for another."""
+    match optimizer:
+        case RmsProp(momentum=0, centered=False, initial_accumulator_value=0, epsilon_placement="outside"):
+            return optimizer.rho, optimizer.epsilon
+        case Adam(beta_1=0, amsgrad=False) | AdamW(beta_1=0, amsgrad=False) | Nadam(beta_1=0):
+            uncorrected = not optimizer.bias_correction or optimizer.beta_2 == 0
+            return (optimizer.beta_2, optimizer.epsilon) if uncorrected else None
+    return None
 
 
 # The reduction and what follows from it

@@ -66,7 +66,9 @@ from likewise.shared.job.kinds import Kinds
 from likewise.shared.job.schedule import Schedule
 
 
-class _Optimizer(Frozen):
+class BaseOptimizer(Frozen):
+    """It has what every optimizer has."""
+
     learning_rate: Positive
     weight_decay: NonNegative = 0.0
     weight_decay_kind: Literal["coupled", "decoupled"] = "coupled"
@@ -97,7 +99,7 @@ class _Optimizer(Frozen):
     PyTorch's AveragedModel with use_buffers, or are the current ones beside the average, as in Keras."""
 
     @model_validator(mode="after")
-    def _one_way_to_group(self) -> _Optimizer:
+    def _one_way_to_group(self) -> BaseOptimizer:
         if self.exclude_from_weight_decay and self.include_in_weight_decay is not None:
             raise ValueError(
                 "exclude_from_weight_decay and include_in_weight_decay exclude each other; keep one"
@@ -105,14 +107,14 @@ class _Optimizer(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _one_clipping(self) -> _Optimizer:
+    def _one_clipping(self) -> BaseOptimizer:
         kinds = [k for k in ("clip_value", "clip_norm", "global_clip_norm") if getattr(self, k)]
         if len(kinds) > 1:
             raise ValueError(f"{kinds[0]} and {kinds[1]} exclude each other; keep one")
         return self
 
 
-class Sgd(_Optimizer):
+class Sgd(BaseOptimizer):
     """Stochastic gradient descent, with momentum if asked."""
 
     type: Literal["sgd"]
@@ -129,7 +131,7 @@ class Sgd(_Optimizer):
         return self
 
 
-class Adam(_Optimizer):
+class Adam(BaseOptimizer):
     """Adam; epsilon stands outside the bias-corrected root, or with `hat` outside the root as it is."""
 
     type: Literal["adam"]
@@ -145,7 +147,7 @@ class Adam(_Optimizer):
     """Divide the moments by what is missing in them while they fill; BERT's first AdamW did not."""
 
 
-class AdamW(_Optimizer):
+class AdamW(BaseOptimizer):
     """Adam with decoupled weight decay, which is larger by default."""
 
     type: Literal["adamw"]
@@ -164,7 +166,7 @@ class AdamW(_Optimizer):
     """Divide the moments by what is missing in them while they fill; BERT's first AdamW did not."""
 
 
-class Adamax(_Optimizer):
+class Adamax(BaseOptimizer):
     """Adam with the decayed maximum of |g| for the root of the second moment."""
 
     type: Literal["adamax"]
@@ -178,7 +180,7 @@ class Adamax(_Optimizer):
     """Divide the gradient's mean by what is missing in it while it fills."""
 
 
-class Nadam(_Optimizer):
+class Nadam(BaseOptimizer):
     """Adam with Nesterov's momentum, which warms up from half of beta_1."""
 
     type: Literal["nadam"]
@@ -194,7 +196,7 @@ class Nadam(_Optimizer):
     """Divide the moments by what is missing in them while they fill."""
 
 
-class RmsProp(_Optimizer):
+class RmsProp(BaseOptimizer):
     """RMSprop; epsilon stands outside the root, or inside."""
 
     type: Literal["rmsprop"]
@@ -212,7 +214,7 @@ class RmsProp(_Optimizer):
     """What the mean of the squared gradients starts at: 0 in Keras and PyTorch, 1 in TensorFlow 1."""
 
 
-class Adagrad(_Optimizer):
+class Adagrad(BaseOptimizer):
     """Adagrad; epsilon stands outside the root, or inside."""
 
     type: Literal["adagrad"]
@@ -223,7 +225,7 @@ class Adagrad(_Optimizer):
     """Added to the root (PyTorch), or under it (Keras)."""
 
 
-class Adadelta(_Optimizer):
+class Adadelta(BaseOptimizer):
     """Adadelta; epsilon stands inside both roots. The defaults are those of its paper."""
 
     type: Literal["adadelta"]
