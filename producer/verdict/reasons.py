@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from likewise.producer.display import both, count, setting
-from likewise.producer.job.resolve import SettingDifference, leaves
+from likewise.producer.display import both, count, number, setting
+from likewise.producer.job.resolve import SettingDifference, leaves, without_consequences
 from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
 from likewise.producer.verdict.layer_lists import LAYERS, in_another_order
@@ -32,6 +32,8 @@ _HOW_IT_IS_RUN = ("execution", "device")
 """Settings that change rounding at most."""
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""
+MOST_OF_A_KIND = 2
+"""The most settings that only one of two kinds has which are told with the kind."""
 MOST_OF_A_COUPLE = 4
 """The most settings of a couple that are told one by one."""
 NOT_TRAINED_ON = ("metrics", "predict", "limits", "device", "execution", "precision")
@@ -85,7 +87,7 @@ def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     It is the finding, together with the setting that weighs most, whose effect is said after it.
     """
     found = [] if verdict == "agree" else [said for one in evidence.misfits for said in one.sentences()]
-    main = conventions(_without_consequences(_told(evidence)))[:1]
+    main = conventions(without_consequences(_told(evidence)))[:1]
     if not found or not main:
         return found
     difference = together(main[0])
@@ -133,18 +135,21 @@ def _sentence(message: str) -> str:
 
 def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     differences = _told(evidence)
-    main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
+    main = conventions(without_consequences(differences))[:MOST_SETTINGS]
     only_run = all(one.path in _HOW_IT_IS_RUN for one in differences)
     same = verdict == "agree" and _are_words(evidence)
     begins = ALIKE_BUT_RUN if only_run else OTHER_WORDS if same else NOT_ALIKE
     sentences = []
+    named = sum(map(len, main))
     said = 1 if _misfits(verdict, evidence, setup) else 0
     for place, group in enumerate(main[said:], start=said):
         difference = together(group)
+        own = [_of_its_kind(one, differences) for one in group]
         what = None if same else effect(difference, setup)
-        sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
-        sentences.append(f"{begins if place == 0 else ''}{sentence}")
-    if rest := len(differences) - sum(map(len, main)):
+        stated = statement(_with_its_own(difference, own[0]) if _are_alike(own) else difference)
+        sentences.append(f"{begins if place == 0 else ''}{stated}{f'; {what}' if what else '.'}")
+        named += sum(map(len, own)) if _are_alike(own) else 0
+    if rest := len(differences) - named:
         verb = "differs" if rest == 1 else "differ"
         sentences.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
     if sentences and verdict == "agree" and not only_run and not same:
@@ -176,13 +181,36 @@ def _are_words(evidence: Evidence) -> bool:
     return trained and not evidence.reported_differently and _shown_by_values(evidence)
 
 
-def _without_consequences(differences: Sequence[SettingDifference]) -> list[SettingDifference]:
-    """Leave out settings that differ only because another kind was chosen, as adam has no momentum."""
-    kinds = {d.path.removesuffix("type") for d in differences if d.path.endswith(".type")}
-    return [
-        d for d in differences
-        if d.path.endswith(".type") or not any(d.path.startswith(kind) for kind in kinds)
-    ]  # fmt: skip
+def _of_its_kind(
+    difference: SettingDifference, differences: Sequence[SettingDifference]
+) -> list[SettingDifference]:
+    """Return the settings that differ because only one of two kinds has them, where those are few."""
+    if not difference.path.endswith(".type"):
+        return []
+    kind = difference.path.removesuffix("type")
+    found = [one for one in differences if one.path.startswith(kind) and one.path != difference.path]
+    of_one = all(sum(value is not None for value in one.values.values()) == 1 for one in found)
+    return found if of_one and len(found) <= MOST_OF_A_KIND else []
+
+
+def _are_alike(own: Sequence[Sequence[SettingDifference]]) -> bool:
+    """Return whether layers that are told together have the same settings of their kinds."""
+    told = [[(one.path.rpartition(".")[2], one.values) for one in found] for found in own]
+    return all(one == told[0] for one in told)
+
+
+def _with_its_own(difference: SettingDifference, own: Sequence[SettingDifference]) -> SettingDifference:
+    """Return a difference of kinds whose values name each kind's own settings: `hard_sigmoid (slope 0.2)`."""
+    values = dict(difference.values)
+    for side, kind in difference.values.items():
+        named = [
+            f"{one.path.rpartition('.')[2]} {number(value) if isinstance(value, float) else setting(value)}"
+            for one in own
+            if (value := one.values.get(side)) is not None
+        ]
+        if named:
+            values[side] = f"{kind} ({', '.join(named)})"
+    return SettingDifference(path=difference.path, values=values)
 
 
 def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
@@ -265,8 +293,9 @@ def _unlike_the_rules(verdict: Verdict, evidence: Evidence) -> list[str]:
 
 
 def _couple(couple: Couple) -> str:
-    named = [statement(one) for one in couple.differences[:MOST_OF_A_COUPLE]]
-    if rest := len(couple.differences) - len(named):
+    differences = without_consequences(couple.differences)
+    named = [statement(one) for one in differences[:MOST_OF_A_COUPLE]]
+    if rest := len(differences) - len(named):
         named.append(count(rest, "more setting"))
     return f"{couple.rule.says} ({'; '.join(named)})."
 

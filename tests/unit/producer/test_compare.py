@@ -108,6 +108,43 @@ def test_models_of_other_numbers_of_layers_are_told_by_their_layers(samples):
     assert not any("model.layers.0" in reason for reason in found.reasons)
 
 
+HARD = {"type": "hard_sigmoid", "slope": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "said"),
+    [
+        ("sigmoid", HARD, "is sigmoid in tensorflow and hard_sigmoid (slope 0.2) in torch"),
+        ("leaky_relu", "relu", "is leaky_relu (negative_slope 0.2) in tensorflow and relu in torch"),
+        ("relu", "tanh", "is relu in tensorflow and tanh in torch"),
+    ],
+)
+def test_a_function_of_another_kind_is_told_with_its_numbers(samples, mine, theirs, said):
+    layers = [{"type": "dense", "units": 1, "activation": mine}]
+    override = {"model.layers.0.activation": theirs}
+    job = samples.experiment(model={"layers": layers}, overrides={"torch": override})
+    results = (
+        samples.result("tensorflow", [samples.train()]),
+        samples.result("torch", [samples.train(nudge=1)]),
+    )
+    found = samples.compared(job, *results)
+
+    assert said in found.reasons[0]
+    assert not any("more setting" in reason for reason in found.reasons)
+
+
+def test_settings_that_come_with_a_kind_are_counted_where_they_are_many(samples):
+    found = both(samples, samples.train(nudge=1), overrides={"torch": {"optimizer": {"type": "adam"}}})
+
+    assert found.reasons[0].startswith(
+        "This is not like for like: optimizer.type is sgd in tensorflow and adam in torch; "
+    )
+    assert any(
+        reason.endswith("more settings differ; the table of settings has them all.")
+        for reason in found.reasons
+    )
+
+
 def test_sides_that_are_only_run_otherwise_are_like_for_like(samples):
     found = both(samples, samples.train(), overrides={"torch": {"execution": "eager"}})
 
