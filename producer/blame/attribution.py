@@ -6,8 +6,11 @@ Which side is which framework it does not ask; fixes alone are of a framework's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from likewise.producer.blame.evidence import (
     DIVERGENCE,
@@ -21,12 +24,13 @@ from likewise.producer.blame.evidence import (
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares, notes, sentence
 from likewise.producer.blame.factors import Factor
 from likewise.producer.blame.plan import Plan
-from likewise.producer.job.resolve import leaves
+from likewise.producer.job.resolve import SettingDifference, leaves
 from likewise.producer.verdict.knowledge import Setup, consequence
-from likewise.producer.verdict.mending import fixes
+from likewise.producer.verdict.mending import fix, fixes
 from likewise.producer.verdict.misfits import misfits
 from likewise.producer.verdict.relations import relation
 from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.job import Job
 from likewise.shared.results.seed_table import Load
 
 UNSWITCHED = "it was left out, to stay within the budget"
@@ -111,7 +115,6 @@ def _contribution(
     interval: tuple[float, float] | None = None,
 ) -> Contribution:
     setup = _setup(gaps)
-    reference, other = setup.jobs
     words = gaps.plan.own_words
     if words is not None and factor is words.factor:
         cause: str | None = f"written differently, computes the same: {words.says}"
@@ -121,11 +124,7 @@ def _contribution(
         whole = _given_weights(gaps, factor) or _other_samples(gaps, factor)
         whole = whole or consequence(factor.difference, setup)
         cause = None if factor.members else whole
-        codes = [
-            fixes(one.difference, where, reference=reference, other=other)
-            for one in members
-            if (where := _mended_in(gaps, one, setup)) is not None and _as_declared(one, where)
-        ]
+        codes = [_fixes(gaps, one, setup) for one in members]
         mended = {
             side: "\n".join(code[side] for code in codes if side in code)
             for side in setup.jobs
@@ -143,17 +142,91 @@ def _contribution(
     )
 
 
-def _mended_in(gaps: MixtureGaps, factor: Factor, setup: Setup) -> Setup | None:
-    """Return the jobs whose lines are told: as declared, or in one wording where the layers are not as many.
+def _fixes(gaps: MixtureGaps, factor: Factor, setup: Setup) -> dict[str, str]:
+    """Return by side the lines that end a factor's difference in its code, where these are known.
 
-    None where that layer has no name by which the user knows it in both.
+    Where the sides' layers are of other kinds, the factor is of both in one wording. Then each side's lines
+    are those of its layer as it is declared, or, where that has no such setting, those of the wording.
     """
+    reference, other = setup.jobs
     parts = factor.path.split(".")
+    lists = [[layer.type for layer in job.model.layers] for job in setup.jobs.values()]
+    as_many, alike = len(lists[0]) == len(lists[1]), lists[0] == lists[1]
+    of_a_layer = parts[:2] == ["model", "layers"] and len(parts) > 3
+    found = {}
+    if (as_many or not of_a_layer) and _as_declared(factor, setup):
+        found = fixes(factor.difference, setup, reference=reference, other=other)
+    if alike or not of_a_layer:
+        return found
+    worded = None if found else _in_one_wording(gaps, factor, setup)
+    if worded is not None and _as_declared(factor, worded):
+        found = fixes(factor.difference, worded, reference=reference, other=other)
+    own = {
+        side: text
+        for side, like in ((other, reference), (reference, other))
+        if (text := _fix_in_own_layers(gaps, factor, setup, side=side, like=like)) is not None
+    }
+    return found | own
+
+
+def _fix_in_own_layers(
+    gaps: MixtureGaps, factor: Factor, setup: Setup, *, side: str, like: str
+) -> str | None:
+    """Return the lines that end a layer's difference in a side's program as it is declared.
+
+    None where it has no such layer, or that one has another value as it is declared than in one wording.
+    """
+    worded = {one.run.side: one.run.job for one in gaps.ends}
+    declared = setup.jobs[side]
+    places, field = factor.path.split(".")[2], factor.path.split(".")[3:]
+    document, wanted = (job.model_dump(mode="json") for job in (declared, worded[like]))
+    whole = field[:-1] if field[-1] == "type" else field
+    own = []
+    for place in map(int, places.split(",")):
+        at = _own_place(declared, worded[side], place)
+        if at is None or not whole:
+            return None
+        mine, theirs = document["model"]["layers"][at], wanted["model"]["layers"][place]
+        has = dict(leaves(mine)).get(".".join(field), _NO_VALUE)
+        if _word(has) != _word(factor.values[side]):
+            return None
+        for part in whole[:-1]:
+            mine, theirs = mine[part], theirs[part]
+        mine[whole[-1]] = theirs[whole[-1]]
+        own.append(str(at))
+    path = ".".join(["model.layers", ",".join(own), *field])
+    with suppress(ValidationError):
+        jobs = {**setup.jobs, like: Job.model_validate(document)}
+        difference = SettingDifference(path=path, values=factor.values)
+        return fix(difference, replace(setup, jobs=jobs), side=side, like=like)
+    return None
+
+
+_NO_VALUE = object()
+
+
+def _own_place(declared: Job, worded: Job, place: int) -> int | None:
+    """Return where a layer of a job in one wording stands in the job as declared: by its name or its kind.
+
+    One without a name is the first, the second and so on of its kind, where both have as many of it.
+    """
+    layer = worded.model.layers[place]
+    if layer.name is not None:
+        known = [at for at, one in enumerate(declared.model.layers) if one.name == layer.name]
+    else:
+        both = [
+            [at for at, one in enumerate(job.model.layers) if one.type == layer.type and one.name is None]
+            for job in (worded, declared)
+        ]
+        known = both[1][both[0].index(place) :][:1] if len(both[0]) == len(both[1]) else []
+    return next((at for at in known if declared.model.layers[at].type == layer.type), None)
+
+
+def _in_one_wording(gaps: MixtureGaps, factor: Factor, setup: Setup) -> Setup | None:
+    """Return both jobs in one wording; None where a layer has no name by which the user knows it in both."""
     declared = [job.model.layers for job in setup.jobs.values()]
-    if parts[:2] != ["model", "layers"] or len(parts) < 4 or len({len(layers) for layers in declared}) == 1:
-        return setup
     jobs = {one.run.side: one.run.job for one in gaps.ends}
-    for place in map(int, parts[2].split(",")):
+    for place in map(int, factor.path.split(".")[2].split(",")):
         names = {job.model.layers[place].name for job in jobs.values()}
         if len(names) > 1 or any(names.isdisjoint(one.name for one in layers) for layers in declared):
             return None

@@ -267,5 +267,8 @@ def test_a_fix_behind_a_layer_that_only_one_side_has_is_of_the_layer_by_its_name
     assert "head = nn.Linear(1, 1)" in told
 
 
-def test_a_layer_without_a_name_is_not_mended_by_a_place_that_it_does_not_have(bench):
-    assert fixed_in_torch(bench, None) is None
+def test_a_fix_of_a_layer_without_a_name_is_of_its_place_in_that_sides_own_list(bench):
+    told = fixed_in_torch(bench, None)
+    assert told is not None
+    assert told.splitlines()[0] == "# layers.1: use_bias from false to true, as in tensorflow"
+    assert "layer_1 = nn.Linear(1, 1)" in told
