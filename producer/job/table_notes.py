@@ -41,12 +41,23 @@ def notes_of(
                 yield name, f"{told}; where it is not known before {target.name} is, drop it"
         if (spelt := _spellings(target)) is not None:
             yield target.name, spelt
-    if words_are_gaps and table.rows > _LEAST_ROWS:
-        for row, which in ((0, "first"), (table.rows - 1, "last")):
-            gap = next((one.name for one in table.columns.values() if _has_its_only_gap(one, row)), None)
-            if gap is not None:
-                place = f"{table.row_name(row)}, the {which} row, has no number here"
-                yield gap, f"{place}; if it is no row of data but units or a total, take it out of the file"
+    if table.rows > _LEAST_ROWS:
+        yield from _rows_of_no_data(table, words_are_gaps=words_are_gaps)
+
+
+def _rows_of_no_data(table: DataTable, *, words_are_gaps: bool) -> Iterator[tuple[str, str]]:
+    """Yield what makes the first or the last row look like units or totals, with the column that shows it."""
+    for row, which in ((0, "first"), (table.rows - 1, "last")):
+        place = f"{table.row_name(row)}, the {which} row"
+        for column in table.columns.values():
+            if words_are_gaps and _has_its_only_gap(column, row):
+                what = "has no number here; if it is no row of data but units or a total"
+            elif _is_sum_of_others(column, row):
+                what = "is the sum of all others here; if it is no row of data but a total"
+            else:
+                continue
+            yield column.name, f"{place}, {what}, take it out of the file"
+            break
 
 
 def _told_by(column: Column, target: Column) -> str | None:
@@ -94,3 +105,15 @@ def _spellings(target: Column) -> str | None:
 
 def _has_its_only_gap(column: Column, row: int) -> bool:
     return column.kind == "number" and bool(column.missing[row]) and int(column.missing.sum()) == 1
+
+
+def _is_sum_of_others(column: Column, row: int) -> bool:
+    """Return whether a number that is not 0 is the sum of all others, which are not nearly all 0."""
+    if column.kind != "number" or column.missing[row]:
+        return False
+    total = float(column.values[row])
+    others = np.delete(column.values, row)
+    others = others[~np.isnan(others)]
+    if total == 0 or (others != 0).sum() < _LEAST_ROWS:
+        return False
+    return abs(float(others.sum()) - total) <= 1e-9 * float(np.abs(others).sum())

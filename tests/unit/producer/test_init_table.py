@@ -557,6 +557,18 @@ def test_a_row_of_units_and_a_row_of_totals_are_told(init: Init) -> None:
     assert notes(new) == {"a": f"line 41, the last row, {advice}"}
 
 
+def test_a_last_row_that_sums_the_others_is_told(init: Init) -> None:
+    sold = [3 + i % 7 for i in range(ROWS - 1)]
+    cells = {"shop": lambda i: f"s{i % 5}" if i < ROWS - 1 else "Summe", "y": lambda i: numbers(i) + 2}
+    new, _ = init(table("shop", "sold", "y", sold=lambda i: [*sold, sum(sold)][i], **cells))
+    assert notes(new) == {
+        "sold": "line 41, the last row, is the sum of all others here; "
+        "if it is no row of data but a total, take it out of the file"
+    }
+    new, _ = init(table("shop", "sold", "y", sold=lambda i: [*sold, sum(sold) + 1][i], **cells))
+    assert notes(new) == {}
+
+
 def test_a_constant_with_gaps_is_told_what_takes_the_gaps_in(init: Init) -> None:
     cells = {"mark": lambda i: "x" if i % 3 else "", "a": numbers, "y": lambda i: i % 7}
     new, _ = init(table("mark", "a", "y", **cells))
