@@ -43,8 +43,10 @@ class Prepared:
 class Desk:
     """A producer's connections to the private Redis."""
 
-    def __init__(self, url: str, *, programs: Path | None = None) -> None:
+    def __init__(self, url: str, *, programs: Path | None = None, arrays: Path | None = None) -> None:
         self.url = url
+        self.arrays = arrays
+        """The folder of arrays that Redis does not take; None where there is none."""
         self.programs = programs
         """The folder of the programs that its workers run; None where they run none."""
         self.client = connect(url)
@@ -68,7 +70,11 @@ class Desk:
     def environment(self) -> dict[str, str]:
         """Return the environment of a command that is to use this Redis."""
         settings = {"LIKEWISE_REDIS_URL": self.url, "PYTHONPATH": str(HERE.parent)}
-        return clean() | settings | ({"LIKEWISE_PROGRAMS": str(self.programs)} if self.programs else {})
+        if self.programs is not None:
+            settings["LIKEWISE_PROGRAMS"] = str(self.programs)
+        if self.arrays is not None:
+            settings["LIKEWISE_BLOB_URL"] = self.arrays.as_uri()
+        return clean() | settings
 
 
 def _nothing(ref: ArrayRef) -> NoReturn:

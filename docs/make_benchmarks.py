@@ -31,7 +31,13 @@ TRAINING = {
     "tensorflow": ["tensorflow_speed.py"],
     "torch": ["pytorch_article.py", "pytorch_networks.py"],
 }
-SERVICE = {"service": "service.py", "sizes": "at_size.py", "seeds": "many_seeds.py", "runs": "many_runs.py"}
+SERVICE = {
+    "service": "service.py",
+    "sizes": "at_size.py",
+    "data": "data_at_size.py",
+    "seeds": "many_seeds.py",
+    "runs": "many_runs.py",
+}
 OBSERVED = ("observation.py", "early_stopping.py")
 PARTS = ("training", *SERVICE, "observation")
 STORED = HERE / "benchmarks.json"

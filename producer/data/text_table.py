@@ -31,6 +31,8 @@ from likewise.shared.job.data import CsvData
 _BLOCK = 2 * MAX_LINE
 _LOOKED_AT = 10_000
 """Rows of a column that are looked at for zeros before its numbers."""
+_SPARE = 8
+"""An array of numbers that is full grows by this part of it more than it must."""
 _OTHER_LENGTH = re.compile(r"Expected \d+ columns, got \d+")
 """How pyarrow says that a row has not as many values as others. A row that is no UTF-8 text does not reach
 the handler that pyarrow has for that."""
@@ -123,6 +125,7 @@ class _Reading:
                 check_size(self.rows, len(places), self.lines.place)
                 if rows.num_rows:
                     yield rows
+            pa.default_memory_pool().release_unused()
         except pa.ArrowInvalid as error:
             if _OTHER_LENGTH.search(str(error)):
                 raise _RaggedError from None
@@ -133,7 +136,8 @@ class _Gathered:
     """It is one column while its blocks come in: numbers as long as all are, else words."""
 
     def __init__(self, words_only: bool) -> None:
-        self._numbers: list[NDArray[np.float64]] | None = None if words_only else []
+        self._numbers: NDArray[np.float64] | None = None if words_only else np.empty(0)
+        self._filled = 0
         self._words: list[Any] = []
         self.late = False
         """Whether it turned out as words after blocks of numbers."""
@@ -144,20 +148,32 @@ class _Gathered:
         if self._numbers is not None:
             numbers = _numbers(values, form)
             if numbers is not None:
-                if not self._numbers:
+                if not self._filled:
                     self._padded = _are_padded(values.slice(0, _LOOKED_AT))
-                self._numbers.append(numbers)
+                self._append(self._numbers, numbers)
                 return
-            self.late, self._numbers = bool(self._numbers), None
+            self.late, self._numbers = self._filled > 0, None
         if not self.late:
             self._words.append(values.dictionary_encode())
+
+    def _append(self, gathered: NDArray[np.float64], numbers: NDArray[np.float64]) -> None:
+        """Put the numbers behind those that are there, in an array that grows where it lies.
+
+        Blocks that are kept and joined in the end would be in memory twice.
+        """
+        end = self._filled + len(numbers)
+        if end > len(gathered):
+            gathered.resize(end + end // _SPARE, refcheck=False)
+        gathered[self._filled : end] = numbers
+        self._filled = end
 
     def column(self, name: str, form: TextForm) -> Column:
         """Return the whole column."""
         import pyarrow as pa
 
         if self._numbers is not None:
-            numbers = np.concatenate(self._numbers)
+            self._numbers.resize(self._filled, refcheck=False)
+            numbers = self._numbers
             return number_column(name, numbers, missing_values=form.missing_values, padded=self._padded)
         chunks = pa.chunked_array(self._words).unify_dictionaries().chunks
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
