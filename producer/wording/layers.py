@@ -17,6 +17,7 @@ from likewise.shared.job.layers.base import BaseLayer
 from likewise.shared.job.layers.basic import Flatten, Reshape
 from likewise.shared.job.layers.convolution import TransposedConvolution
 from likewise.shared.job.layers.normalization import BatchNorm
+from likewise.shared.job.layers.pooling import AveragePooling, MaxPooling
 from likewise.shared.job.layers.windows import Spatial, Windowed, by_side
 from likewise.shared.job.loss import ClassCrossentropy, KlDivergence
 from likewise.shared.job.optimizer import is_decoupled
@@ -203,7 +204,12 @@ def numbers_alike(reference: Form, other: Form) -> Forms | None:
             if differs(mine, theirs, name)
             and _every_side(getattr(mine, name), mine.axes) == _every_side(getattr(theirs, name), mine.axes)
         }
-        if alike:
+        if isinstance(mine, MaxPooling | AveragePooling) and (mine.window, mine.steps) == (
+            theirs.window,
+            theirs.steps,
+        ):
+            alike["strides"] = mine.strides  # which may be left out where it is the pool size
+        if any(getattr(theirs, name) != value for name, value in alike.items()):
             changed = changed.with_layer(index, **alike)
     return (reference, changed) if changed is not other else None
 

@@ -6,11 +6,12 @@ not apply. The other's job takes on the reference's words.
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
-from likewise.producer.wording.form import Form
+from likewise.producer.wording.form import EQUAL, Form
 from likewise.producer.wording.layers import Forms
-from likewise.shared.job.loss import ignored_class
+from likewise.shared.job.loss import class_weights_of, ignored_class
 
 FOCAL = {
     "binary_focal_crossentropy": "binary_crossentropy",
@@ -45,6 +46,25 @@ def dice_is_tversky(reference: Form, other: Form) -> Forms | None:
     factor = 2.0 if mine["type"] == "dice" else 0.5
     added = {name: theirs[name] * factor for name in ("smooth", "epsilon")}
     return reference, other.with_job(other.document | {"loss": mine | shared | added})
+
+
+def weighed_up_to_a_factor(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's weights of the classes where the other's are the same times one number.
+
+    The mean of weighted elements must divide by their weights, which takes the number back.
+    """
+    losses: list[Any] = [reference.job.loss, other.job.loss]
+    mine, theirs = map(class_weights_of, losses)
+    if losses[0].type != losses[1].type or mine is None or theirs is None or len(mine) != len(theirs):
+        return None
+    if any((one.weighting, one.reduction) != ("by_weights", "mean") for one in losses):
+        return None
+    most = max(mine), max(theirs)
+    if 0 in most or not all(
+        isclose(one / most[0], two / most[1], rel_tol=EQUAL) for one, two in zip(mine, theirs, strict=True)
+    ):
+        return None
+    return reference, other.with_section("loss", class_weights=list(mine))
 
 
 def balances_nothing(form: Form) -> bool:

@@ -20,9 +20,12 @@ from likewise.producer.wording.synonyms import meets_one_place, only_reader
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.basic import ActivationLayer, Dropout, Flatten, Permute, Reshape
 from likewise.shared.job.layers.convolution import Convolution, DepthwiseConvolution
-from likewise.shared.job.layers.merging import Merge
-from likewise.shared.job.layers.pooling import GlobalPooling, MaxPooling
+from likewise.shared.job.layers.merging import Concatenate, Merge
+from likewise.shared.job.layers.normalization import BatchNorm
+from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
+from likewise.shared.job.layers.windows import ByAxis, by_axis
+from likewise.shared.job.shape import axis_of
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.shared.program.groups import decaying
 
@@ -131,6 +134,8 @@ def earlier(first: Stage, second: Stage, one: Document, two: Document) -> list[D
     before, behind = first.layer, second.layer
     if before.activity_regularizer is not None or behind.activity_regularizer is not None:
         return None
+    if isinstance(before, Reshape) and isinstance(behind, BatchNorm):
+        return [two, one] if first.inputs[0][-1] == first.output[-1] and not second.padding else None
     moves = isinstance(before, Dropout) and isinstance(behind, Flatten | Reshape) and _keeps_order(behind)
     if isinstance(behind, ActivationLayer) and behind.activation.type not in OF_SEVERAL:
         moves = any(_lets_through(before, first, behind))
@@ -187,6 +192,8 @@ def ordered(first: Stage, second: Stage, one: Document, two: Document) -> list[D
     match before, behind:
         case (Flatten() | Reshape(), Flatten() | Reshape()) if _keeps_order(before) and _keeps_order(behind):
             found = [two]
+        case (Reshape(), GlobalPooling()) if first.inputs[0][-1] == first.output[-1] and not second.padding:
+            found = [two] if len(first.inputs[0]) > 1 else None
         case (Permute(), _) if list(before.dims) == sorted(before.dims):
             found = [two]
         case (Permute(), Permute()):
@@ -196,6 +203,88 @@ def ordered(first: Stage, second: Stage, one: Document, two: Document) -> list[D
             channels_first = before.dims == (axes, *range(1, axes))
             found = [two | {"order": "channels_first"}] if channels_first else None
     return found
+
+
+def widened(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:  # noqa: ARG001 -- as each is called
+    """Return the one pooling, or upsampling, that two are with their windows side by side.
+
+    A row that is given one step and then upsampled is a row that is repeated.
+    """
+    before, behind = first.layer, second.layer
+    if before.activity_regularizer is not None or first.padding or second.padding:
+        return None
+    found: Document | None = None
+    match before, behind:
+        case (Upsampling(), Upsampling()) if not before.is_linear and not behind.is_linear:
+            found = two | {"size": _products(before.size, behind.size, before.axes)}
+        case (MaxPooling(), MaxPooling()) | (AveragePooling(), AveragePooling()):
+            if _stand_side_by_side(before, first) and _stand_side_by_side(behind, second):
+                size = _products(before.pool_size, behind.pool_size, before.axes)
+                found = two | {"pool_size": size, "strides": None, "padding": "valid"}
+        case (Reshape(), Upsampling(axes=1)) if not behind.is_linear:
+            if len(first.inputs[0]) == 1 and first.output == (1, *first.inputs[0]):
+                times = by_axis(behind.size, 1)[0]
+                found = {
+                    "type": "repeat_vector",
+                    "n": times,
+                    "activity_regularizer": two["activity_regularizer"],
+                }
+    return None if found is None else [found]
+
+
+def _products(one: ByAxis, two: ByAxis, axes: int) -> int | list[int]:
+    sizes = [mine * theirs for mine, theirs in zip(by_axis(one, axes), by_axis(two, axes), strict=True)]
+    return sizes[0] if len(set(sizes)) == 1 else sizes
+
+
+def _stand_side_by_side(layer: MaxPooling | AveragePooling, stage: Stage) -> bool:
+    """Return whether the windows of a pooling hold each value once, and nothing but values."""
+    return layer.steps == layer.window and not any(map(any, layer.sides(stage.inputs[0])))
+
+
+def side_by_side(reference: Form, other: Form) -> Forms | None:
+    """Put together what is put together in several steps, in both."""
+    changed = side_by_side_loosely(reference, other)
+    if changed is None or kinds(changed[0]) == kinds(changed[1]):
+        return changed
+    return changed if as_many(changed) and not as_many((reference, other)) else None
+
+
+def side_by_side_loosely(reference: Form, other: Form) -> Forms | None:
+    """Do as `side_by_side`, whatever else the layers are."""
+    if kinds(reference) == kinds(other):
+        return None
+    one, two = _concatenated_at_once(reference), _concatenated_at_once(other)
+    return (one, two) if (one, two) != (reference, other) else None
+
+
+def _concatenated_at_once(form: Form) -> Form:
+    """Return the form without a concatenation that only another one takes, along the same axis."""
+    before, model = form.program, form.job.model
+    layers = form.document["model"]["layers"]
+    if before is None:
+        return form
+    for index, layer in enumerate(model.layers):
+        readers = [at for at in range(len(layers)) if index + 1 in model.sources(at)]
+        if len(readers) != 1 or index in model.output_layers or layer.activity_regularizer is not None:
+            continue
+        behind = model.layers[readers[0]]
+        if not isinstance(layer, Concatenate) or not isinstance(behind, Concatenate):
+            continue
+        axes = [
+            axis_of(one.axis, before.stages[at].output) for at, one in ((index, layer), (readers[0], behind))
+        ]
+        if axes[0] != axes[1] or behind.inputs.count(layer.name or "") != 1:
+            continue
+        at = behind.inputs.index(layer.name or "")
+        inputs = [*behind.inputs[:at], *layer.inputs, *behind.inputs[at + 1 :]]
+        layers[readers[0]] = layers[readers[0]] | {"inputs": inputs}
+        changed = form.with_layers([*layers[:index], *layers[index + 1 :]])
+        after = changed.program
+        if after is None:
+            return form
+        return _concatenated_at_once(with_weights_of(changed, before, after))
+    return form
 
 
 def joined(first: Stage, second: Stage, one: Document, two: Document) -> list[Document] | None:

@@ -14,10 +14,12 @@ from likewise.producer.wording import (
     data,
     functions,
     gathering,
+    grouped,
     held,
     initializers,
     layers,
     losses,
+    narrow,
     one_hot,
     outputs,
     reordered,
@@ -70,6 +72,12 @@ RULES = (
         of_layers=True,
     ),
     Rule(
+        says="a window of one along an axis of one place does nothing there",
+        apply=narrow.along_one_axis,
+        loosely=narrow.along_one_axis_loosely,
+        of_layers=True,
+    ),
+    Rule(
         says="a PReLU whose alphas all stay at one number is a leaky ReLU of that slope",
         apply=functions.fixed_alike,
         loosely=functions.fixed_loosely,
@@ -94,6 +102,26 @@ RULES = (
         says="a separable convolution is a depthwise one with a pointwise one behind it",
         apply=reordered.where_alike(reordered.joined),
         loosely=reordered.loosely(reordered.joined),
+        of_layers=True,
+    ),
+    Rule(
+        says="a convolution with a group a channel is a depthwise one",
+        apply=grouped.by_channel,
+        loosely=grouped.by_channel_loosely,
+        of_layers=True,
+    ),
+    Rule(
+        says="two poolings, or upsamplings, of windows side by side are one, and a row that becomes a "
+        "step and is upsampled is repeated",
+        apply=reordered.where_alike(reordered.widened),
+        loosely=reordered.loosely(reordered.widened),
+        except_where="several numbers of a window are the largest, and another of them has the gradient",
+        of_layers=True,
+    ),
+    Rule(
+        says="what is put together along one axis may be so in several steps",
+        apply=reordered.side_by_side,
+        loosely=reordered.side_by_side_loosely,
         of_layers=True,
     ),
     Rule(
@@ -158,6 +186,12 @@ RULES = (
         of_several=outputs.of_each(losses.dice_is_tversky),
     ),
     Rule(
+        says="a mean that divides by the weights takes back what all of them are multiplied by",
+        apply=losses.weighed_up_to_a_factor,
+        of_one_loss=True,
+        of_several=outputs.of_each(losses.weighed_up_to_a_factor),
+    ),
+    Rule(
         says="alpha weighs no class",
         apply=training.idle("loss.alpha", losses.balances_nothing),
         of_one_loss=True,
@@ -167,6 +201,12 @@ RULES = (
     Rule(
         says="classes are weighed by the loss or sample by sample",
         apply=data.weighted_samples,
+    ),
+    Rule(
+        says="a softmax of the logarithms of a softmax is that softmax",
+        apply=training.logs_of_softmax,
+        of_one_loss=True,
+        sets_scale=True,
     ),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "

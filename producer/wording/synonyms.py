@@ -1,11 +1,12 @@
 """Rules on layers that have two words, or are a part of the layer behind them. Pure.
 
 A zero padding before a convolution is padding of the convolution, and before an average that counts padding,
-of that. It is never the padding of a maximum, which is lower than any number.
+of that. It is the padding of a maximum, which is lower than any number, only where no number is below 0.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, TypeGuard
 
 from likewise.producer.wording.form import Form, InShape, Renamed
@@ -20,12 +21,17 @@ from likewise.shared.job.layers.convolution import (
 )
 from likewise.shared.job.layers.gates import Glu, Prelu, Swiglu
 from likewise.shared.job.layers.normalization import GroupNorm, InstanceNorm, LayerNorm, RmsNorm
-from likewise.shared.job.layers.pooling import AveragePooling
+from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from likewise.shared.job.layers.space import ZeroPadding
 from likewise.shared.job.layers.windows import Sides, by_side
 from likewise.shared.job.shape import Shape
 from likewise.shared.program import Stage
 
+NEVER_BELOW_0 = (
+    *("relu", "relu6", "sigmoid", "hard_sigmoid", "softplus", "softmax", "softmin", "sparsemax"),
+    *("exponential", "squareplus", "sparse_plus", "sparse_sigmoid"),
+)
+"""Functions that give nothing below 0, and pass no gradient where they give 0."""
 CONVOLUTIONS = (Convolution, DepthwiseConvolution, SeparableConvolution, LocallyConnected)
 
 
@@ -56,7 +62,9 @@ def _absorbed(form: Form) -> Form:
         behind = only_reader(form, index)
         if _is_padding(layer) and behind is not None and waiting is None:
             sides = by_side(layer.padding, layer.axes)
-            if _with_padding(program.stages[behind], documents[behind], sides) is not None:
+            stage = program.stages[behind]
+            low = isinstance(stage.layer, MaxPooling) and not _is_never_below_0(form, index)
+            if not low and _with_padding(stage, documents[behind], sides) is not None:
                 waiting = sides, document
                 continue
         if waiting is not None:
@@ -95,9 +103,25 @@ def _with_padding(stage: Stage, document: dict[str, Any], more: Sides) -> dict[s
         sides = [[before + mine[0], after + mine[1]] for (before, after), mine in zip(more, own, strict=True)]
         return document | {"padding": sides}
     even = all(before == after for before, after in more)
-    if isinstance(layer, AveragePooling) and even and layer.padding in ("valid", 0):
-        return document | {"padding": [before for before, _ in more], "count_include_pad": True}
+    if isinstance(layer, AveragePooling | MaxPooling) and even and layer.padding in ("valid", 0):
+        counted = {"count_include_pad": True} if isinstance(layer, AveragePooling) else {}
+        within = all(2 * before <= size for (before, _), size in zip(more, layer.window, strict=True))
+        padding = [before for before, _ in more]
+        number = padding[0] if len(set(padding)) == 1 else padding
+        return document | {"padding": number, **counted} if within else None
     return None
+
+
+def _is_never_below_0(form: Form, index: int) -> bool:
+    """Return whether what a layer gets has passed a function that gives nothing below 0 as the last."""
+    model = form.job.model
+    (place,) = model.sources(index)
+    while place > 0:
+        passed = model.layers[place - 1].last_activation
+        if passed is not None:
+            return passed in NEVER_BELOW_0
+        place = model.sources(place - 1)[0]
+    return False
 
 
 def named_otherwise(reference: Form, other: Form) -> Forms | None:
@@ -141,6 +165,9 @@ def _meaning(stage: Stage) -> dict[str, Any] | None:
             activation = layer.activation.model_dump(mode="json")
             meaning = told | {"kind": "glu", "activation": activation}
         case Flatten() | Reshape() if getattr(layer, "order", "channels_last") == "channels_last":
+            penalty = told["activity_regularizer"]
+            meaning = {"kind": "reshape", "shape": stage.output, "activity_regularizer": penalty}
+        case GlobalPooling() if prod(shape[:-1]) == 1:
             penalty = told["activity_regularizer"]
             meaning = {"kind": "reshape", "shape": stage.output, "activity_regularizer": penalty}
         case Dense():

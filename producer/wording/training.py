@@ -56,9 +56,41 @@ def head(reference: Form, other: Form) -> Forms | None:
         changed = _with_head(other, reference, squash, from_logits=False)
         return None if changed is None else (reference, changed.read(scale=squash))
     if _gives_probabilities(other, squash) and _gives_logits(reference):
-        changed = _with_head(other, reference, "linear", from_logits=True)
+        word = _last_activation(reference) or "linear"
+        changed = _with_head(other, reference, word, from_logits=True)
         return None if changed is None else (reference.read(scale=squash), changed)
     return None
+
+
+def logs_of_softmax(reference: Form, other: Form) -> Forms | None:
+    """Write a last log-softmax before a loss that takes a softmax of its own as nothing, in both."""
+    if _last_activation(reference) == _last_activation(other):
+        return None
+    changed = [_without_log(form) for form in (reference, other)]
+    if changed[0] is reference and changed[1] is other:
+        return None
+    if kinds(changed[0]) != kinds(changed[1]):
+        return None
+    one, two = (
+        form.read(scale="softmax") if form.reading.scale == "as they are" and _takes_logits(form) else form
+        for form in changed
+    )
+    return one, two
+
+
+def _takes_logits(form: Form) -> bool:
+    loss: Any = form.job.loss
+    return loss.type in _OF_SOFTMAX and getattr(loss, "from_logits", True)
+
+
+def _without_log(form: Form) -> Form:
+    if not _takes_logits(form) or _last_activation(form) != "log_softmax":
+        return form
+    return form.with_layer(_head_layer(form), activation={"type": "linear"})
+
+
+_OF_SOFTMAX = ("categorical_crossentropy", "categorical_focal_crossentropy", "kl_divergence")
+"""Losses that take the softmax of logits, which is the same of the logarithm of their softmax."""
 
 
 def _head_layer(form: Form) -> int:
@@ -87,7 +119,8 @@ def _last_activation(form: Form) -> str | None:
 
 def _gives_logits(form: Form) -> bool:
     loss: Any = form.job.loss
-    return loss.from_logits and _last_activation(form) in (None, "linear")
+    last = _last_activation(form)
+    return loss.from_logits and (last in (None, "linear") or (last == "log_softmax" and _takes_logits(form)))
 
 
 def _gives_probabilities(form: Form, squash: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.planted.couples import Pair, pairs
 
-EVERY = int(os.environ.get("LIKEWISE_EVERY_COUPLE", "3"))
+EVERY = int(os.environ.get("LIKEWISE_EVERY_COUPLE", "4"))
 """One of so many is trained; `make parity` asks for each."""
 
 
