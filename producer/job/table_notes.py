@@ -108,12 +108,15 @@ def _has_its_only_gap(column: Column, row: int) -> bool:
 
 
 def _is_sum_of_others(column: Column, row: int) -> bool:
-    """Return whether a number that is not 0 is the sum of all others, which are not nearly all 0."""
+    """Return whether a number is the sum of all others: of amounts, that is, of which few are 0 and none less.
+
+    Where signs differ, a value among many columns may be the sum of the others by chance.
+    """
     if column.kind != "number" or column.missing[row]:
         return False
     total = float(column.values[row])
     others = np.delete(column.values, row)
     others = others[~np.isnan(others)]
-    if total == 0 or (others != 0).sum() < _LEAST_ROWS:
+    if (others > 0).sum() < _LEAST_ROWS or others.min() < 0:
         return False
-    return abs(float(others.sum()) - total) <= 1e-9 * float(np.abs(others).sum())
+    return abs(float(others.sum()) - total) <= 1e-9 * total

@@ -567,6 +567,9 @@ def test_a_last_row_that_sums_the_others_is_told(init: Init) -> None:
     }
     new, _ = init(table("shop", "sold", "y", sold=lambda i: [*sold, sum(sold) + 1][i], **cells))
     assert notes(new) == {}
+    change = [3 - i % 7 for i in range(ROWS - 1)]
+    new, _ = init(table("shop", "change", "y", change=lambda i: [*change, sum(change)][i], **cells))
+    assert notes(new) == {}  # of numbers of both signs that is chance
 
 
 def test_a_constant_with_gaps_is_told_what_takes_the_gaps_in(init: Init) -> None:
