@@ -108,7 +108,7 @@ def _has_its_only_gap(column: Column, row: int) -> bool:
 
 
 def _is_sum_of_others(column: Column, row: int) -> bool:
-    """Return whether a number is the sum of all others: of amounts, that is, of which few are 0 and none less.
+    """Return whether a number is the sum of all others: of amounts, of which none is below 0.
 
     Where signs differ, a value among many columns may be the sum of the others by chance.
     """
