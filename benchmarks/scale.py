@@ -1,21 +1,25 @@
 """What a run and a waiting queue cost Redis: commands, bytes, memory. A busy machine does not change counts.
 
-    python benchmarks/scale.py [--runs 200] [--queued 5000]
+    python benchmarks/scale.py [--runs 200] [--queued 5000] [--most 8]
 
-Starts a private redis-server and a worker of the NumPy adapter of the tests, which trains next to nothing,
-and prints a JSON document for each:
+Starts a private redis-server and workers of the NumPy adapter of the tests, which train next to nothing, and
+prints a JSON document for each:
 
-a worker   what an idle worker costs Redis in a second
-a run      what one run costs it, from its submission to its result, beside that
-a queue    how much memory a waiting run takes, and what a look of `likewise metrics` costs beside so many
+a worker    what an idle worker costs Redis in a second
+a run       what one run costs it, from its submission to its result, beside that
+workers     how many runs a second 1, 2, 4 … workers end, and how many commands Redis answers meanwhile
+producers   how many runs a second 1, 2, 4 … processes submit at once, while no worker takes any
+a queue     how much memory a waiting run takes, and what a look of `likewise metrics` costs beside so many
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from processes import private_redis, process, until
@@ -38,20 +42,76 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--queued", type=int, default=5_000)
+    parser.add_argument("--most", type=int, default=8, help="workers, and producers, at once")
     given = parser.parse_args()
-    with private_redis() as url:
+    numbers = [2**i for i in range(given.most.bit_length())]
+    with private_redis() as url, ExitStack() as workers:
         desk = Desk(url)
-        settings = {
-            "LIKEWISE_REDIS_URL": url,
-            "LIKEWISE_FRAMEWORK": "numpy",
-            "PYTHONPATH": f"{HERE.parent}:{ADAPTER}",
-        }
-        with process([sys.executable, "-m", "likewise.worker"], settings):
-            until(lambda: any(one.state == "idle" for one in desk.ledger.workers()))
-            idle = idle_cost(desk)
-            print(json.dumps({"a worker": idle}))
-            print(json.dumps({"a run": run_cost(desk, given.runs, idle)}))
-        print(json.dumps({"a queue": queue_cost(url, desk, given.queued)}))
+        start_worker(workers, desk)
+        idle = idle_cost(desk)
+        tell("a worker", idle)
+        tell("a run", run_cost(desk, given.runs, idle))
+        found = {}
+        for number in numbers:
+            while len(desk.ledger.workers()) < number:
+                start_worker(workers, desk)
+            found[str(number)] = rates(desk, given.runs * min(number, 2))
+        tell("workers", found)
+        workers.close()
+        tell("producers", {str(number): submitted(url, number, given.runs) for number in numbers})
+    with private_redis() as url:
+        tell("a queue", queue_cost(url, Desk(url), given.queued))
+
+
+def tell(what: str, counted: dict[str, Any]) -> None:
+    """Print a document."""
+    print(json.dumps({what: counted}), flush=True)
+
+
+def start_worker(workers: ExitStack, desk: Desk) -> None:
+    """Start one more worker of the NumPy adapter, and wait until it takes runs."""
+    settings = {
+        "LIKEWISE_REDIS_URL": desk.url,
+        "LIKEWISE_FRAMEWORK": "numpy",
+        "PYTHONPATH": f"{HERE.parent}:{ADAPTER}",
+    }
+    before = sum(one.state == "idle" for one in desk.ledger.workers())
+    workers.enter_context(process([sys.executable, "-m", "likewise.worker"], settings))
+    until(lambda: sum(one.state == "idle" for one in desk.ledger.workers()) > before)
+
+
+def rates(desk: Desk, runs: int) -> dict[str, float]:
+    """How many runs a second the workers end that are there, and commands and bytes a second meanwhile."""
+    job = Prepared(*JOB)
+    before = counters(desk.client)
+    records = [desk.submit(job) for _ in range(runs)]
+    ids = [run_id for record in records for run_id in record.run_ids]
+    until(lambda: all(record.final for record in desk.ledger.records(ids)))
+    cost = grown(before, counters(desk.client))
+    ended = sorted(record.finished_s or 0.0 for record in desk.ledger.records(ids))
+    middle = ended[runs // 10 : -runs // 10]  # the first were alone, the last no more than one
+    return {
+        "runs_a_second": round((len(middle) - 1) / (middle[-1] - middle[0]), 1),
+        "commands_a_second": round(cost["commands"] / cost["at_s"]),
+        "bytes_a_second": round((cost["bytes_in"] + cost["bytes_out"]) / cost["at_s"]),
+    }
+
+
+def submitted(url: str, producers: int, runs: int) -> float:
+    """How many runs a second so many processes submit at once."""
+    with multiprocessing.get_context("spawn").Pool(producers) as pool:
+        times = pool.starmap(submit_many, [(url, runs)] * producers, chunksize=1)
+    begin, end = min(first for first, _ in times), max(last for _, last in times)
+    return round(producers * runs / (end - begin), 1)
+
+
+def submit_many(url: str, runs: int) -> tuple[float, float]:
+    """Submit runs of a job one after another; returns when that began and ended, by the clock of the host."""
+    desk, job = Desk(url), Prepared(*JOB)
+    begin = time.time()
+    for _ in range(runs):
+        submit(desk, job.experiment, job.runs, Request(queue_anyway=True))
+    return begin, time.time()
 
 
 def counters(client: Any) -> dict[str, float]:
