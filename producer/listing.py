@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -57,19 +57,21 @@ def listed(
 def _found(
     session: Session, query: Query, unreadable: Callable[[ResultError], None]
 ) -> Iterator[ListedExperiment]:
-    now_s = session.ledger.now()
+    workers, now_s = session.ledger.census()
+    live = {worker.worker_id for worker in workers}
     at_once = query.limit if query == Query(limit=query.limit) else 500
     for record in session.ledger.newest(at_once=at_once, unreadable=unreadable):
         if not _meets(record, query, age_s=now_s - record.submitted_s):
             continue
-        one = look_at(session, record)
+        one = look_at(session, record, live=live)
         if query.state in (None, one.state) and query.verdict in (None, one.verdict):
             yield one
 
 
-def look_at(session: Session, record: KeptRecord) -> ListedExperiment:
-    """Return an experiment with where it stands."""
+def look_at(session: Session, record: KeptRecord, *, live: Collection[str]) -> ListedExperiment:
+    """Return an experiment with where it stands; `live` has the ids of the live workers."""
     runs = session.ledger.records(record.run_ids)
+    held = [run.worker for run in runs if run.state == "leased"]
     state = state_of(record, runs)
     if state == "unfinished":
         others = [session.ledger.experiment(one) for one in record.related.values()]
@@ -84,6 +86,7 @@ def look_at(session: Session, record: KeptRecord) -> ListedExperiment:
         state=state,
         verdict=verdict_word(session, record) if state == "finished" else None,
         before=min(before.values(), default=None),
+        lost=bool(held) and not any(worker in live for worker in held),
         took_s=max(end for end in ends if end is not None) - record.submitted_s
         if whole and any(end is not None for end in ends)
         else None,

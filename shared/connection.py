@@ -206,6 +206,7 @@ _REFUSALS = {
     "BUSY": "is busy with a script of somebody's that runs too long; end it with SCRIPT KILL",
     "MASTERDOWN": "is a replica that has lost its primary; give the primary's address",
     "CLUSTERDOWN": "is a cluster that is down; give the address of a single server",
+    "UNKNOWN": "does not know the command {}: it was switched off or renamed there; allow it",
     "UNBLOCKED": "has just become a replica; give the primary's address",
 }
 """What the words mean by which Redis refuses, and what to do."""
@@ -216,6 +217,8 @@ _FORBIDDEN_IN_A_SCRIPT = (
 )  # before Redis 7.2, and since
 _IN_A_PIPELINE = " of pipeline caused error: "
 _REFUSAL = re.compile(rf"(?:^|[-:\s])({'|'.join(_REFUSALS)})\b")
+_UNKNOWN = re.compile(r"unknown command\W+(\w+)", re.IGNORECASE)
+_TOO_MANY = "max number of clients"
 _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.BusyLoadingError, "LOADING"),
     (exceptions.OutOfMemoryError, "OOM"),
@@ -231,7 +234,8 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     if isinstance(error, TooLongError):
         return ResultError(f"{where} has sent {error}; what lies there is damaged, or not ours")
     if code := refusal_of(error):
-        return RefusedByRedisError(f"{where} {_REFUSALS[code]}", code=code)
+        unknown = _UNKNOWN.search(str(error))
+        return RefusedByRedisError(f"{where} {_REFUSALS[code].format(unknown and unknown[1])}", code=code)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         reason = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
         return RedisError(
@@ -243,10 +247,10 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
             f"{where} ends the connection under TLS: it wants a certificate of this process, or another one; "
             "name it and its key in LIKEWISE_REDIS_CERT_FILE and LIKEWISE_REDIS_KEY_FILE"
         )
-    for kind, meaning in _MEANINGS:
-        if isinstance(error, kind):
-            return RedisError(f"{where} {meaning}")
-    return error
+    meaning = next((meaning for kind, meaning in _MEANINGS if isinstance(error, kind)), None)
+    if _TOO_MANY in str(error):
+        meaning = "takes no more connections (maxclients); end clients that are not needed, or raise it"
+    return error if meaning is None else RedisError(f"{where} {meaning}")
 
 
 def _wants_a_certificate(error: exceptions.ConnectionError, client: redis.Redis) -> bool:
@@ -272,6 +276,8 @@ def refusal_of(error: exceptions.RedisError) -> str | None:
     said = str(error).rpartition(_IN_A_PIPELINE)[2]
     if any(words in said for words in _FORBIDDEN_IN_A_SCRIPT):
         return "NOPERM"
+    if _UNKNOWN.search(said):
+        return "UNKNOWN"
     found = _REFUSAL.search(said)
     return found[1] if found else None
 

@@ -40,6 +40,10 @@ that is kept is an answer.
 """
 
 
+WAITS_FOR_ANOTHER = "waiting for another worker"
+"""What is said of a run whose worker is gone."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ListedExperiment:
     """This is one experiment of the list; it has no verdict while it runs, of a sweep, or without results."""
@@ -51,10 +55,14 @@ class ListedExperiment:
     """How many runs come before its first, where all of its wait."""
     took_s: float | None = None
     """How long it took from its submission to the end of its last run."""
+    lost: bool = False
+    """Whether every run of it that a worker had has lost that worker."""
 
     @property
     def standing(self) -> str:
         """Return its state, and while it waits how many runs come before."""
+        if self.lost:
+            return WAITS_FOR_ANOTHER
         return self.state if self.before is None else f"{self.state}, {_before(self.before)}"
 
     @property
@@ -212,7 +220,7 @@ class UnfinishedDocument(Document):
         if run.state != "leased":
             return run.state
         lost = self.live is not None and run.worker not in self.live
-        return "waiting for another worker" if lost else "training"
+        return WAITS_FOR_ANOTHER if lost else "training"
 
     def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
         """Yield the experiment, its runs, and how to go on."""

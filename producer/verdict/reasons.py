@@ -65,7 +65,8 @@ def reasons(
 ) -> tuple[str, ...]:
     """Return the sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
-        return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
+        alone = f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with."
+        return (*_failures(evidence.runs), alone)
     sentences = [
         *_misfits(verdict, evidence, setup),
         *_failures(evidence.runs),

@@ -11,7 +11,7 @@ import redis
 from likewise.shared import names
 from likewise.shared.ledger.checkpoints import CheckpointRef, read_refs
 from likewise.shared.ledger.records import ProgressEvent, RunState
-from likewise.shared.ledger.transitions import Before, run_script, script
+from likewise.shared.ledger.transitions import AHEAD_S, Before, run_script, script
 from likewise.shared.results.run_result import Failure
 
 LARGEST_RECORD_BYTES = 64 * 2**20
@@ -108,6 +108,10 @@ class Leases:
         """Remove what Redis has of a child that is dead; of the next one it hears with the next beat."""
         self.client.delete(self._child)
 
+    def knows(self, run_id: str) -> bool:
+        """Return whether there is such a run in this Redis."""
+        return bool(self.client.exists(names.run_key(run_id)))
+
     def claim(self, run_id: str, *, pid: int, queues: Sequence[str] = ()) -> Claim | Refused:
         """Take the run if it is free, which raises its attempt and its fence.
 
@@ -179,22 +183,22 @@ class Leases:
         )
 
     def expired(self, *, now_s: float) -> list[str]:
-        """Return the ids of runs whose lease has ended, up to 100."""
-        found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
-        return list(self._ids(names.LEASED, found))
+        """Return the ids of runs whose lease has ended, or ends later than any can, up to 100 of each."""
+        latest_s = now_s + self.lease_s + AHEAD_S  # of a worker with a longer lease, the script looks again
+        ended = self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100)
+        ahead = self.client.zrangebyscore(names.LEASED, latest_s, "+inf", start=0, num=100)
+        return list(self._ids(names.LEASED, [*cast("list[bytes]", ended), *cast("list[bytes]", ahead)]))
 
-    def waiting(self, lane: str, *, before_s: float) -> list[tuple[str, float]]:
+    def waiting(self, lane: str, *, before_s: float, now_s: float) -> list[tuple[str, float]]:
         """Return up to 100 runs queued there for which no message was sent since `before_s`.
 
-        Each comes with the time of its last message.
+        Each comes with the time of its last message. Up to 100 more are those for which one was sent later
+        than now, by a clock of the server that was set back since.
         """
-        found = cast(
-            "list[tuple[bytes, float]]",
-            self.client.zrangebyscore(
-                names.queued_key(lane), "-inf", f"({before_s}", start=0, num=100, withscores=True
-            ),
-        )
-        since = dict(found)
+        key, since = names.queued_key(lane), dict[bytes, float]()
+        for least, most in (("-inf", f"({before_s}"), (now_s + AHEAD_S, "+inf")):
+            found = self.client.zrangebyscore(key, least, most, start=0, num=100, withscores=True)
+            since.update(cast("list[tuple[bytes, float]]", found))
         return [(run_id, since[run_id.encode()]) for run_id in self._ids(names.queued_key(lane), list(since))]
 
     def _ids(self, key: str, members: Sequence[bytes]) -> Iterator[str]:

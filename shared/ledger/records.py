@@ -43,6 +43,9 @@ Kind = Literal["comparison", "explanation", "bench", "sweep"] | AnswerKind
 """What was asked for when an experiment was submitted."""
 ANSWER_KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 
+LONGEST_PRESENCE_S = 60
+"""What a worker says of itself is kept for less than this, unless the server's clock was set back since."""
+
 FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 """States that never change again."""
 
@@ -339,6 +342,9 @@ def census(client: redis.Redis) -> list[bytes]:
         pipe.time()
         for worker_id in ids:
             pipe.get(worker_key(worker_id.decode()))
-        (seconds, microseconds), *documents = pipe.execute()
+            pipe.pttl(worker_key(worker_id.decode()))
+        (seconds, microseconds), *found = pipe.execute()
     now = f"{seconds}{microseconds:06d}".encode()
-    return [now, *(document for document in documents if document is not None)]
+    told = zip(found[::2], found[1::2], strict=True)
+    most_ms = LONGEST_PRESENCE_S * 1_000
+    return [now, *(document for document, left_ms in told if document is not None and left_ms <= most_ms)]

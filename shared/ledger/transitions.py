@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,14 @@ CHILD_KEPT_S = 600
 Before = Callable[[Pipeline], None]
 """Adds commands to a pipeline."""
 
+AHEAD_S = 1
+"""A time that is further ahead of the server's clock than it can be shows that this was set back."""
+
 _FOLDER = Path(__file__).parent / "scripts"
 
 _LOCALS: dict[str, str | int] = {
     "ACTIVITY": names.ACTIVITY,
+    "AHEAD_S": AHEAD_S,
     "CHECKPOINT_CHUNK": names.CHECKPOINT_CHUNK,
     "CHILD": names.child_key(""),
     "CHILD_KEPT_S": CHILD_KEPT_S,
@@ -87,9 +92,23 @@ _LOCALS: dict[str, str | int] = {
 """What the scripts know by a name in capitals; a key that ends in an id is given without the id."""
 
 
+LOADED_AT_MOST = 10
+"""A script is given to Redis so often for one call, where Redis forgets it in between each time."""
+
+
+class _Script(Script):
+    """Is called again where Redis has forgotten it between its loading and its call, as a new primary may."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        for _ in range(LOADED_AT_MOST - 1):
+            with suppress(NoScriptError):
+                return super().__call__(*args, **options)
+        return super().__call__(*args, **options)
+
+
 def script(client: redis.Redis, name: str) -> Script:
     """Return the script of `scripts/<name>.lua`, to be called with its `keys` and `args`."""
-    return client.register_script(source(name))
+    return _Script(client, source(name))
 
 
 @cache

@@ -8,9 +8,21 @@ import time
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, messages_key, reconciler_key
+from likewise.shared.ledger.leases import Claim, Leases
+from likewise.shared.ledger.records import announce_worker
+from likewise.shared.names import (
+    DEAD_LETTERS,
+    LEASED,
+    host_key,
+    messages_key,
+    queued_key,
+    reconciler_key,
+    run_key,
+)
+from likewise.worker.counters import this_host
 
 SHORT_LEASE_S = 1.0
+SET_BACK_S = 1_800
 LONG = 1_000_000
 """Epochs that last minutes."""
 SOME_SECONDS = 12_000
@@ -195,3 +207,25 @@ def test_a_message_for_an_unknown_run_is_recorded(desk, until):
     send_wakeups(desk.app, [("0000nobody0000", "train.torch.any")])
     until(lambda: desk.client.xlen(DEAD_LETTERS) == before + 1, within_s=10, what="a dead letter")
     assert b"no such run" in desk.client.xrevrange(DEAD_LETTERS, count=1)[0][1][b"reason"]
+
+
+def test_a_clock_of_redis_that_is_set_back_holds_up_nobody(start_stack):
+    """What was written before lies in the future then, where leases, locks and messages would wait for it."""
+    stack = start_stack()
+    desk, client = stack.desk, stack.desk.client
+    trained, waiting = stack.submit(), stack.submit()
+    gone = Leases(client, worker_id="faulty-cpu-gone-000000", host="gone", lease_s=SHORT_LEASE_S)
+    assert isinstance(gone.claim(trained.run_ids[0], pid=1), Claim)
+    queue = desk.run(waiting).queue
+    client.delete(messages_key(queue))
+    client.hset(run_key(trained.run_ids[0]), "lease_until", desk.ledger.now() + SET_BACK_S)
+    client.zincrby(LEASED, SET_BACK_S, trained.run_ids[0])
+    client.zincrby(queued_key(queue), SET_BACK_S, waiting.run_ids[0])
+    for lock in (reconciler_key("leases"), reconciler_key(queue), host_key(this_host())):
+        client.set(lock, "faulty-cpu-gone-000000", ex=SET_BACK_S)
+    worker = stack.worker()
+    for record in (trained, waiting):
+        desk.wait(record, "succeeded", within_s=90)
+    presence = worker.presence(desk.ledger)
+    announce_worker(client, "faulty-cpu-gone-000000", presence.model_dump_json(), lives_s=SET_BACK_S)
+    assert [one.worker_id for one in desk.ledger.workers()] == [presence.worker_id]

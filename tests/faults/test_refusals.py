@@ -11,6 +11,7 @@ import pytest
 from likewise.shared.connection import connect
 from likewise.shared.errors import RefusedByRedisError
 from likewise.shared.names import DEAD_LETTERS, run_key
+from likewise.worker.service.spool import Spool, SpooledResult
 from tests.faults.busy import busy_with_a_script
 
 SOME_SECONDS = 100_000
@@ -170,6 +171,22 @@ def test_a_result_that_a_killed_worker_could_not_send_is_sent_when_it_starts_aga
     assert "its result was left on disk" in second.log.read_text()
     spool = stack.folder / "cache" / "spool"  # a file is removed a little after Redis has it
     until(lambda: not list(spool.iterdir()), within_s=20, what="the result is on disk no more")
+
+
+def test_a_result_on_disk_is_left_for_a_worker_of_its_own_redis(start_stack: Any, until: Any) -> None:
+    """Workers of two Redis servers may share a disk."""
+    stack = start_stack()
+    cache = stack.folder / "cache"
+    left = SpooledResult(
+        run_id="0123456789abcdef0123", fence=1, state="succeeded", failure=None, payload="{}"
+    )
+    kept = Spool(cache / "spool", retention_s=60).keep(left)
+    assert kept is not None
+    kept.leave()
+    worker = stack.worker(LIKEWISE_CACHE_DIR=str(cache))
+    until(lambda: "was left on disk" in worker.log.read_text(), within_s=90, what="it is found")
+    stack.desk.wait(stack.submit(), "succeeded", within_s=30)
+    assert kept.path.exists()
 
 
 def test_a_record_that_cannot_be_claimed_ends_nobody(refusing: Any, until: Any) -> None:

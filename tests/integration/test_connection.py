@@ -15,7 +15,8 @@ from kombu.exceptions import OperationalError
 
 from likewise.shared.celery_app import make_app, send_wakeups
 from likewise.shared.connection import connect, redis_url
-from likewise.shared.errors import RedisError, UsageError
+from likewise.shared.errors import RedisError, RefusedByRedisError, UsageError
+from likewise.shared.ledger.transitions import script
 from likewise.shared.settings import Settings
 from tests.conftest import free_port
 
@@ -131,6 +132,21 @@ def test_a_full_redis_is_told(start_redis):
     with pytest.raises(RedisError, match="full"):
         client.set("x", b"x" * 1000)
     client.close()
+
+
+def test_a_redis_that_takes_no_more_connections_is_told(start_redis):
+    own = start_redis()
+    client = connect(own.url)
+    client.config_set("maxclients", len(client.client_list()))
+    with pytest.raises(RedisError, match="maxclients"):
+        connect(own.url)
+    client.close()
+
+
+def test_a_command_that_was_switched_off_is_a_refusal_that_names_it(start_redis):
+    own = start_redis(options=["--rename-command", "EVALSHA", ""])
+    with connect(own.url) as client, pytest.raises(RefusedByRedisError, match="the command EVALSHA"):
+        script(client, "cancel")(keys=["likewise:run:nothing"], args=[])
 
 
 def test_the_password_file_goes_into_the_url(tmp_path: Path, redis_server):

@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
+from likewise.producer.listing import look_at
 from likewise.shared.errors import RedisError, ResultError, UsageError
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
+from likewise.shared.ledger.transitions import script
 from likewise.shared.names import (
     experiment_key,
     lane_of,
@@ -109,6 +111,19 @@ def test_an_expired_lease_is_claimed_by_another(queued, worker, until):
     assert second.fence == first.fence + 1
     assert slow.look_after(pid=1, run_id=first.run_id, fence=first.fence).run_id is None
     assert not finish(slow, first)
+
+
+def test_a_run_whose_worker_is_gone_waits_for_another_and_is_cancelled_at_once(desk, queued, worker, until):
+    """No worker may be left to do it, and only what has ended can be deleted."""
+    (run_id,) = queued.run_ids
+    lost = worker("gone", lease_s=0.05)
+    claim = lost.claim(run_id, pid=1)
+    ends_s = desk.ledger.now() + 0.05
+    until(lambda: desk.ledger.now() > ends_s, within_s=2, what="the lease has ended")
+    assert look_at(desk, queued, live={"another"}).standing == "waiting for another worker"
+    assert look_at(desk, queued, live={"gone"}).standing == "training"
+    assert desk.ledger.cancel(run_id) == "cancelled"
+    assert lost.look_after(pid=1, run_id=run_id, fence=claim.fence).run_id is None
 
 
 def test_a_beat_keeps_the_lease(desk, queued, worker):
@@ -260,3 +275,34 @@ def test_a_record_that_was_edited_by_hand_keeps_no_other_from_being_read(desk, q
     assert len(list(desk.ledger.records_with_payloads(["0000a-list-0000", *whole.run_ids]))) == 1
     desk.client.delete(run_key("0000a-list-0000"))
     desk.ledger.cancel(whole.run_ids[0])
+
+
+def test_what_has_not_ended_outlives_the_retention(desk):
+    """A run that waits or trains for longer than results are kept must not vanish."""
+    record = desk.submit(frameworks=("nobody", "nowhere"), queue_anyway=True)
+    experiment, first, second = experiment_key(record.experiment_id), *map(run_key, record.run_ids)
+    retention_s = desk.ledger.retention_s
+    assert min(desk.client.ttl(key) for key in (experiment, first, second)) > retention_s
+    desk.ledger.cancel(record.run_ids[0])
+    assert desk.client.ttl(first) <= retention_s
+    assert min(desk.client.ttl(key) for key in (experiment, second)) > retention_s
+    desk.ledger.cancel(record.run_ids[1])
+    assert max(desk.client.ttl(key) for key in (experiment, first, second)) <= retention_s
+    desk.ledger.delete(record.experiment_id)
+
+
+def test_a_script_that_redis_forgets_while_it_is_called_is_given_to_it_again(desk, monkeypatch):
+    """As where another server takes over between the loading of a script and its call."""
+    loaded: list[str] = []
+    load = desk.client.script_load
+
+    def load_and_forget(text: str) -> str:
+        loaded.append(load(text))
+        if len(loaded) < 3:
+            desk.client.script_flush()
+        return loaded[-1]
+
+    monkeypatch.setattr(desk.client, "script_load", load_and_forget)
+    desk.client.script_flush()
+    assert script(desk.client, "cancel")(keys=[run_key("nothing")], args=[]) == b""
+    assert len(loaded) == 3

@@ -21,7 +21,9 @@ from kombu.exceptions import OperationalError
 from likewise.shared import names
 from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError, ResultError
+from likewise.shared.ledger.host_lease import LIFETIME_S
 from likewise.shared.ledger.leases import Leases
+from likewise.shared.ledger.transitions import AHEAD_S
 from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import NotOursError, run_id_of, send_to_the_front, set_aside
 
@@ -73,6 +75,7 @@ class Reconciler:
     def _look(self) -> None:
         seconds, microseconds = self._leases.client.time()
         now_s = seconds + microseconds / 1e6
+        self._end_impossible(names.host_key(self._leases.host), lives_s=LIFETIME_S)
         if self._may_look_at("leases"):
             self._guarded("leases", lambda: self._expired(now_s))
         for queue in self._queues:
@@ -95,7 +98,16 @@ class Reconciler:
     def _may_look_at(self, subject: str) -> bool:
         """Return whether nobody else has looked there just now."""
         lock = names.reconciler_key(subject)
-        return bool(self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(LOOK_S * 900)))
+        if self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(LOOK_S * 900)):
+            return True
+        self._end_impossible(lock, lives_s=LOOK_S)
+        return False
+
+    def _end_impossible(self, lock: str, *, lives_s: float) -> None:
+        """Remove a lock that would hold for longer than any does: the server's clock was set back."""
+        if self._leases.client.pttl(lock) > (lives_s + AHEAD_S) * 1_000:
+            log.warning("%s would hold for longer than it can: Redis's clock was set back", lock)
+            self._leases.client.delete(lock)
 
     def _expired(self, now_s: float) -> None:
         for run_id in self._leases.expired(now_s=now_s):
@@ -112,7 +124,7 @@ class Reconciler:
     def _without_message(self, lane: str, now_s: float) -> Iterator[tuple[str, str]]:
         """Yield queued runs older than the oldest message of their lane: theirs was taken and lost."""
         before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(lane, now_s))
-        for run_id, since_s in self._leases.waiting(lane, before_s=before_s):
+        for run_id, since_s in self._leases.waiting(lane, before_s=before_s, now_s=now_s):
             try:
                 woken = self._leases.wake(lane, run_id, since_s=since_s)
             except redis.ResponseError as error:

@@ -2,7 +2,8 @@
 
 Each is one file: the SHA-256 of the rest, then the result with the small arrays it refers to as JSON. Whoever
 wrote it holds a lock on it; one without a holder was left by a worker that died, and the next worker that
-starts on that disk sends it. The ledger refuses it if the run was given to another meanwhile.
+starts on that disk sends it. The ledger refuses it if the run was given to another meanwhile. A result whose
+run the worker's Redis does not know is left for a worker of another Redis, for as long as results are kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,14 +60,20 @@ class SpoolFile:
     def remove(self) -> None:
         """Remove it: Redis has the result, or wants it no more."""
         self.path.unlink(missing_ok=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Give it back to whoever comes next."""
         os.close(self._file)
 
 
 class Spool:
     """A folder of results, which workers of one machine may share."""
 
-    def __init__(self, folder: Path, *, limit_bytes: int = SPOOL_BYTES) -> None:
+    def __init__(self, folder: Path, *, retention_s: float, limit_bytes: int = SPOOL_BYTES) -> None:
+        """Take how long results are kept, which a spooled one is, too."""
         self._folder = folder
+        self._retention_s = retention_s
         self._limit_bytes = limit_bytes
 
     def keep(self, result: SpooledResult) -> SpoolFile | None:
@@ -96,11 +104,25 @@ class Spool:
             return None
 
     def left(self) -> Iterator[tuple[SpoolFile, SpooledResult]]:
-        """Yield what dead workers have left. A damaged file is set aside, with its reason in the log."""
+        """Yield what dead workers have left. A damaged file is set aside, with its reason in the log.
+
+        One that is older than the retention is removed: nobody has asked for it.
+        """
+        oldest_s = time.time() - self._retention_s
         with suppress(OSError):
             for path in sorted(self._folder.iterdir()):
-                if path.suffix != _DAMAGED and (found := _opened(path)) is not None:
+                if _written_s(path) < oldest_s:
+                    path.unlink(missing_ok=True)
+                elif path.suffix != _DAMAGED and (found := _opened(path)) is not None:
                     yield found
+
+
+def _written_s(path: Path) -> float:
+    """Return when a file was written; one that another has just removed counts as new."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
 
 
 def _opened(path: Path) -> tuple[SpoolFile, SpooledResult] | None:

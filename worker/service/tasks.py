@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class TrainingChild:
             retention_s=settings.retention_s,
             cache_dir=folder,
         )
-        self._spool = Spool(folder / "spool")
+        self._spool = Spool(folder / "spool", retention_s=settings.retention_s)
         self._checkpoints = CheckpointStore(
             client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_bytes
         )
@@ -247,6 +248,10 @@ class TrainingChild:
     def _send_what_was_left(self) -> None:
         """Send the results that workers of this disk have finished and could not send before they died."""
         for file, spooled in self._spool.left():
+            if not patiently(partial(self._leases.knows, spooled.run_id), tell=self._tell_trouble):
+                log.warning("run %s, whose result was left on disk, is not of this Redis", spooled.run_id)
+                file.leave()
+                continue
             log.warning("run %s: its result was left on disk; it is sent now", spooled.run_id)
             arrays = self._blobs.batch()
             for array in spooled.arrays:

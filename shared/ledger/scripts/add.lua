@@ -1,6 +1,7 @@
 -- Write an experiment and its queued runs, or find the experiment that an idempotency key stands for.
 --
 -- An experiment that belongs to another, such as its float64 twin, is not listed, but found through the other.
+-- What waits or trains has no retention: that counts from its end, so that none vanishes before it has ended.
 --
 -- KEYS[1]   the experiment
 -- KEYS[2]   the submission, by its idempotency key
@@ -32,8 +33,8 @@ if keyed == '1' then
 end
 redis.call('ZREM', SUBMITTING, id)
 redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now,
-  'priority', priority, 'kind', kind, 'tags', tags, 'note', note)
-redis.call('EXPIRE', KEYS[1], retention)
+  'priority', priority, 'kind', kind, 'tags', tags, 'note', note, 'unfinished', (#ARGV - 11) / 7)
+redis.call('EXPIRE', KEYS[1], #ARGV > 11 and MOST_RETENTION_S or retention)
 if parent == '' then
   redis.call('ZADD', EXPERIMENTS, now, id)
 else
@@ -48,7 +49,7 @@ for i = 12, #ARGV, 7 do
     'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
     'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
   if run ~= '' then redis.call('HSET', key, 'run', run) end
-  redis.call('EXPIRE', key, retention)
+  redis.call('EXPIRE', key, MOST_RETENTION_S)
   redis.call('ZADD', queued_key(lane), now, run_id)
 end
 return id

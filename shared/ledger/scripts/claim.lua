@@ -51,7 +51,7 @@ if record.state == 'queued' then
   record.spent_s = record.spent_s + math.max(0, record.let_go_s - record.claimed_s)
   record.claimed_s = now
   redis.call('HSET', KEYS[1], 'state', 'leased', 'worker', worker, 'pid', pid, 'claimed_s', now,
-    'lease_until', later(lease_s), 'spent_s', record.spent_s)
+    'lease_until', later(lease_s), 'lease_s', lease_s, 'spent_s', record.spent_s)
   redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZADD', LEASED, later(lease_s), record.run_id)
   announce(record, 'leased')

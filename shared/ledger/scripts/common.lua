@@ -33,7 +33,7 @@ end
 -- A number that is none, as after a record was edited by hand, must not keep the run from its end.
 local function read_record(key)
   local record = read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
-    'hangs', 'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s', 'lane',
+    'hangs', 'lease_until', 'lease_s', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s', 'lane',
     'claimed_s', 'spent_s', 'let_go_s', 'attempt')
   local retention_s = number(record.retention_s)
   local possible = retention_s and retention_s >= 1 and retention_s <= MOST_RETENTION_S
@@ -86,13 +86,25 @@ local function delete_chunks(record, checkpoint)
   if whole and #keys > 0 then redis.call('UNLINK', unpack(keys)) end
 end
 
+-- Count one run less of an experiment that has not ended; with the last one its retention begins.
+local function one_less(record)
+  local key = experiment_key(record.experiment_id)
+  local left = redis.call('HGET', key, 'unfinished')
+  if left then
+    left = (number(left) or 0) - 1
+    redis.call('HSET', key, 'unfinished', left)
+    if left > 0 then return end
+  end
+  redis.call('EXPIRE', key, record.retention_s)
+end
+
 -- Make a state final. The retention counts from here.
 local function settle(key, record, state, failure)
   redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
   redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZREM', LEASED, record.run_id)
   redis.call('EXPIRE', key, record.retention_s)
-  redis.call('EXPIRE', experiment_key(record.experiment_id), record.retention_s)
+  one_less(record)
   for _, checkpoint in ipairs(checkpoints_of(record)) do delete_chunks(record, checkpoint) end
   redis.call('HDEL', key, 'checkpoints')
   free_child(record)

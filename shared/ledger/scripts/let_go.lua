@@ -17,6 +17,12 @@ if record.state ~= 'leased' then
   return {record.state, record.queue, 0}
 end
 if why == 'expired' then
+  local lease_s = number(record.lease_s)
+  if lease_s and tonumber(record.lease_until) > tonumber(now) + lease_s + AHEAD_S then
+    -- The server's clock was set back. The holder has the time of a lease to be heard of.
+    redis.call('HSET', KEYS[1], 'lease_until', later(lease_s))
+    redis.call('ZADD', LEASED, later(lease_s), run_id)
+  end
   if tonumber(record.lease_until) >= tonumber(now) then return {'leased', record.queue, 0} end
 elseif record.fence ~= fence then
   return {'leased', record.queue, 0}

@@ -22,7 +22,8 @@ if run_id ~= '' then
   local ours = record.state == 'leased' and record.worker == worker
   if fence == '0' and ours and record.pid == pid then fence = record.fence end
   if (ours or record.state == 'queued') and fence ~= '0' and record.fence == fence then
-    redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'lease_until', later(lease_s))
+    redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'lease_until', later(lease_s),
+      'lease_s', lease_s)
     redis.call('ZREM', queued_key(record.lane), run_id)
     redis.call('ZADD', LEASED, later(lease_s), run_id)
     redis.call('HSET', KEYS[1], 'run_id', run_id, 'fence', fence)

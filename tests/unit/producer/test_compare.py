@@ -362,7 +362,11 @@ def test_one_framework_alone_has_nothing_to_agree_with(samples):
     found = samples.compared(job, samples.result("torch", [samples.train()]))
 
     assert found.verdict == "inconclusive"
-    assert found.reasons == ("Only torch was asked for, so there is nothing to compare it with.",)
+    alone = "Only torch was asked for, so there is nothing to compare it with."
+    assert found.reasons == (alone,)
+    failed = samples.compared(job, samples.result("torch", [samples.failed_seed()]))
+    assert failed.reasons == (failed.reasons[0], alone)
+    assert failed.reasons[0].startswith("torch ")
 
 
 def test_the_document_has_every_public_path(samples):

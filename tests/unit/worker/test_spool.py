@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ RESULT = SpooledResult(run_id="0123456789abcdef0123", fence=2, state="succeeded"
 
 
 def test_a_result_is_found_by_the_next_worker_and_an_unfinished_one_is_removed(tmp_path: Path) -> None:
-    kept = Spool(tmp_path).keep(RESULT)
+    kept = Spool(tmp_path, retention_s=60).keep(RESULT)
     assert kept is not None
-    assert list(Spool(tmp_path).left()) == [], "its worker still holds it"
+    assert list(Spool(tmp_path, retention_s=60).left()) == [], "its worker still holds it"
     copy = kept.path.read_bytes()
     kept.remove()
     kept.path.write_bytes(copy)
     (tmp_path / "fedcba9876543210fedc.new").write_bytes(copy[:50])
-    assert [result for _, result in Spool(tmp_path).left()] == [RESULT]
+    assert [result for _, result in Spool(tmp_path, retention_s=60).left()] == [RESULT]
     assert [file.name for file in tmp_path.iterdir()] == [kept.path.name]
 
 
@@ -28,5 +29,14 @@ def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    assert Spool(tmp_path).keep(RESULT) is None
+    assert Spool(tmp_path, retention_s=60).keep(RESULT) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_nobody_has_asked_for_while_results_are_kept_is_removed(tmp_path: Path) -> None:
+    kept = Spool(tmp_path, retention_s=60).keep(RESULT)
+    assert kept is not None
+    kept.leave()
+    os.utime(kept.path, (0, 0))
+    assert list(Spool(tmp_path, retention_s=60).left()) == []
     assert list(tmp_path.iterdir()) == []
