@@ -66,11 +66,12 @@ def _useless(found: Mapping[str, Score]) -> str:
     middles = both(
         list(dict.fromkeys(write(float(np.median(one.values[one.useless]))) for one in found.values()))
     )
+    right = "it is" if len(found) == 1 else "they are"
     over = ", medians over seeds" if len(first.values) > 1 else ""
     if first.classifies:
         return (
             f"{names} no better than always saying the commonest class: that would be right for "
-            f"{_percent(first.constant)} of the {part} samples, and they are for {middles}{over}."
+            f"{_percent(first.constant)} of the {part} samples, and {right} for {middles}{over}."
         )
     return (
         f"{names} no better than predicting the mean of the targets: r2 of the {part} samples is "
