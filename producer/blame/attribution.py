@@ -123,7 +123,8 @@ def _contribution(
         members = factor.members or (factor,)
         whole = _given_weights(gaps, factor) or _other_samples(gaps, factor)
         whole = whole or consequence(factor.difference, setup)
-        cause = None if factor.members else whole
+        every = (consequence(one.difference, setup) for one in members) if factor.members else (whole,)
+        cause = "; ".join(dict.fromkeys(filter(None, every))) or None
         codes = [_fixes(gaps, one, setup) for one in members]
         mended = {
             side: "\n".join(code[side] for code in codes if side in code)

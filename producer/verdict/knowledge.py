@@ -162,6 +162,8 @@ def effect(difference: SettingDifference, setup: Setup) -> str | None:
         return _learning_rate_effect(difference)
     if difference.path in _GATHERED and (said := _gathering_effect(difference, setup)):
         return said
+    if difference.path == "optimizer.clip" and (said := _clipping_effect(difference)):
+        return said
     known = _known(difference, setup)
     if known and difference.path == LAYERS:
         known = "; ".join([known, *remarks(difference.values, setup.programs)])
@@ -287,6 +289,17 @@ def _gathering_effect(difference: SettingDifference, setup: Setup) -> str | None
     if difference.path == _GATHERED[0] or not parting:
         return f"with the batches that are gathered an update is of {size:,} samples in both."
     return f"it is not one batch of {size:,} taken in parts: {'; '.join(dict.fromkeys(parting))}."
+
+
+def _clipping_effect(difference: SettingDifference) -> str | None:
+    """Return what each side's kind of clipping does, where both clip and by other kinds."""
+    kinds = {
+        side: next(iter(value)) for side, value in difference.values.items() if isinstance(value, Mapping)
+    }
+    if len(kinds) < len(difference.values) or len(set(kinds.values())) == 1:
+        return None
+    said = [f"in {side} {_table('causes.toml')[f'optimizer.{kind}']}" for side, kind in kinds.items()]
+    return f"{'; '.join(said)}."
 
 
 def cause(path: str, job: Job, program: ProgramSpec | None) -> str | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from likewise.producer.wording.form import Facts, Form, Scale
 from likewise.producer.wording.functions import last_word
+from likewise.producer.wording.heads import SQUASHED
 from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms
-from likewise.producer.wording.training import SQUASHED
 from likewise.shared.job import Job
 from likewise.shared.job.loss import Loss
 from likewise.shared.job.several import Losses

@@ -15,6 +15,7 @@ from likewise.producer.wording import (
     functions,
     gathering,
     grouped,
+    heads,
     held,
     initializers,
     layers,
@@ -204,14 +205,14 @@ RULES = (
     ),
     Rule(
         says="a softmax of the logarithms of a softmax is that softmax",
-        apply=training.logs_of_softmax,
+        apply=heads.logs_of_softmax,
         of_one_loss=True,
         sets_scale=True,
     ),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "
         "logits",
-        apply=training.head,
+        apply=heads.head,
         of_one_loss=True,
         of_several=outputs.heads,
         sets_scale=True,

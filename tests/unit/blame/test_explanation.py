@@ -72,6 +72,7 @@ def test_two_settings_that_nearly_cancel_are_told_together_and_not_as_hundreds_o
         "loss.reduction (sum against mean) and optimizer.learning_rate (0.002 against 0.01) nearly cancel: "
     )
     assert "together they explain 100 % of the difference" in found.sentence
+    assert found.contributions[0].cause.endswith("; the larger one makes every step 5 times as large")
 
 
 def test_a_sum_at_another_rate_is_a_mean_at_a_rate_that_is_blamed_alone(bench):

@@ -311,3 +311,11 @@ def test_long_lists_that_begin_alike_are_told_apart_by_the_first_item_that_diffe
 
     alike = "data.x.{} is [0.123456, -0.654321, 0.5, 0.25] in keras and [0.123456, -0.654321, {}] in torch"
     assert said == [alike.format(3, "0.75, 0.25"), alike.format(0, "0.5, 0.25, 1.0")]
+
+
+def test_clipping_of_two_kinds_is_told_by_what_each_does():
+    values = {"tensorflow": {"clip_norm": 1.0}, "torch": {"global_clip_norm": 1.0}}
+    said = consequence(SettingDifference(path="optimizer.clip", values=values), Setup(jobs={}, frameworks={}))
+    assert said is not None
+    assert said.startswith("in tensorflow each tensor's gradient is cut by itself")
+    assert "; in torch all gradients are cut by their common norm" in said
