@@ -5,6 +5,6 @@ resolve, native                     each side's job, and where each setting come
 prepare, summary                    the data, what does not fit them, and what would be trained
 table_job, table_plan, table_notes, left_out
                                     a job made for a table, and what is said of its columns
-not_taken                           layers of the frameworks that a job file does not have
+not_taken                           what the frameworks have and a job file does not
 examples, new_file, schema          job files that ship, those written for you, and the schema of editors
 """

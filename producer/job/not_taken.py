@@ -1,4 +1,4 @@
-"""Layers and functions of the frameworks that a job file does not have, and what to write instead."""
+"""What the frameworks have and a job file does not, from layers to optimizers, and what to write instead."""
 
 from __future__ import annotations
 
@@ -67,6 +67,42 @@ _ACTIVATIONS = {
     "no two frameworks train alike; {type: leaky_relu, negative_slope: 0.22916666666666666}, the mean of its "
     "1/8 and 1/3, is what it is in evaluation",
 }
+_LOSSES = {
+    "nllloss": "write categorical_crossentropy: logarithms of probabilities are logits, too, and their "
+    "cross-entropy is the negative log likelihood",
+    "sparsecategoricalcrossentropy": "write categorical_crossentropy, which takes class numbers as well",
+    "l1loss": "write mae",
+    "smoothl1loss": "write {type: huber, delta: …}, which is beta times it where delta is its beta",
+    "kldivloss": "write kl_divergence, which takes the logits",
+    "softmarginloss": "write binary_crossentropy, which is it on targets of 0 and 1 for -1 and 1",
+    "multilabelsoftmarginloss": "write binary_crossentropy with an output for each label, which is it",
+    "meansquaredlogarithmicerror": _LIKEWISE_PORT,
+    "meanabsolutepercentageerror": _LIKEWISE_PORT,
+    "gaussiannllloss": _LIKEWISE_PORT,
+    "multilabelmarginloss": _LIKEWISE_PORT,
+    "hingeembeddingloss": _LIKEWISE_PORT,
+    "cosineembeddingloss": _LIKEWISE_PORT,
+    "marginrankingloss": _LIKEWISE_PORT,
+    "tripletmarginloss": _LIKEWISE_PORT,
+    "ctc": _LIKEWISE_PORT,
+    "ctcloss": _LIKEWISE_PORT,
+}
+_OPTIMIZERS = dict.fromkeys(
+    [
+        "adafactor",
+        "asgd",
+        "ftrl",
+        "lamb",
+        "lars",
+        "lbfgs",
+        "lion",
+        "muon",
+        "radam",
+        "rprop",
+        "sparseadam",
+    ],
+    _LIKEWISE_PORT,
+)
 _FIELDS = {
     ("relu activation", "max_value"): "{type: clipped_relu, max_value: …} has it; 6 is relu6",
     ("relu activation", "negative_slope"): "{type: leaky_relu, negative_slope: …} has it, and clipped_relu",
@@ -77,14 +113,14 @@ _FIELDS = {
 
 
 def instead_of(kind: str, word: str) -> str | None:
-    """Return what to write instead of a framework's name for a layer or an activation, as a clause.
+    """Return what to write instead of a framework's name, as a clause.
 
     Args:
-        kind: What is declared, such as `layer`.
+        kind: What is declared: `layer`, `activation`, `loss` or `optimizer`.
         word: Its `type`, such as `RepeatVector` or `repeat_vector`.
     """
-    known = {"layer": _LAYERS, "activation": _ACTIVATIONS}.get(kind, {})
-    return known.get(word.replace("_", "").lower())
+    known = {"layer": _LAYERS, "activation": _ACTIVATIONS, "loss": _LOSSES, "optimizer": _OPTIMIZERS}
+    return known.get(kind, {}).get(word.replace("_", "").lower())
 
 
 def field_instead_of(kind: str, name: str) -> str | None:

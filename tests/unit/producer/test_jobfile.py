@@ -72,6 +72,14 @@ MISTAKES = [
         "model.layers.0.activation.max_value = 6: unknown field of relu activation ({type: clipped_relu, "
         "max_value: …} has it; 6 is relu6)",
     ),
+    (
+        "optimizer.type=RAdam",
+        'optimizer.type = "RAdam": is not taken (`likewise port` compares two programs that have it)',
+    ),
+    (
+        "loss.type=KLDivLoss",
+        'loss.type = "KLDivLoss": unknown loss (write kl_divergence, which takes the logits)',
+    ),
     ("model.layers.0=linear", 'model.layers.0 = "linear": unknown layer (did you mean dense?)'),
     ("model.layers.0=dropout", "model.layers.0.rate: is missing (a dropout layer needs it)"),
     ("model.layers=[]", "model.layers = []: must not be empty (for example `layers: [{type: dense, units: 1}]`)"),

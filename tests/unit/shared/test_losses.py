@@ -351,3 +351,25 @@ def test_a_loss_of_the_whole_batch_is_each_member_s_own() -> None:
     dice = loss(type="dice")
     found = loss_values(dice, outputs, targets)
     assert found.tolist() == [loss_value(dice, one, targets) for one in outputs]
+
+
+def test_what_is_written_for_a_loss_of_pytorch_computes_it() -> None:
+    """`producer/job/not_taken.py` says what to write; the formulas are those of PyTorch's documentation."""
+    x, labels = NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 2, size=(20, 3))
+    signed = 2 * labels - 1
+    soft_margin = np.log1p(np.exp(-signed * x)).mean()
+    sigmoid = 1 / (1 + np.exp(-x))
+    multilabel = -(labels * np.log(sigmoid) + (1 - labels) * np.log(1 - sigmoid)).mean(axis=1).mean()
+    binary = loss_value(loss(type="binary_crossentropy"), x, labels)
+    assert binary == pytest.approx(soft_margin, rel=1e-13)
+    assert binary == pytest.approx(multilabel, rel=1e-13)
+    classes = NUMBERS.integers(0, 3, size=20)
+    logarithms = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    likelihood = -logarithms[np.arange(20), classes].mean()
+    assert loss_value(loss(type="categorical_crossentropy"), logarithms, classes) == pytest.approx(
+        likelihood, rel=1e-13
+    )
+    beta, wrong = 0.3, x - labels
+    smooth = np.where(abs(wrong) < beta, wrong**2 / (2 * beta), abs(wrong) - beta / 2).mean()
+    huber = loss_value(loss(type="huber", delta=beta), x, labels)
+    assert huber == pytest.approx(beta * smooth, rel=1e-13)
