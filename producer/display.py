@@ -25,19 +25,38 @@ _ALSO_KNOWN = {
     "bce": "binary_crossentropy",
     "bcewithlogitsloss": "binary_crossentropy",
     "betas": "beta_1",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
     "ce": "categorical_crossentropy",
+    "cosineannealinglr": "cosine",
+    "cosineannealingwarmrestarts": "cosine_restarts",
+    "cosinedecay": "cosine",
     "cross_entropy": "categorical_crossentropy",
     "crossentropyloss": "categorical_crossentropy",
     "eps": "epsilon",
     "gpu": "cuda",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
     "l1": "mae",
     "l2": "mse",
     "linear": "dense",
     "lr": "learning_rate",
-    "swish": "silu",
+    "mean_absolute_error": "mae",
+    "mean_squared_error": "mse",
+    "meanabsoluteerror": "mae",
+    "meansquarederror": "mse",
+    "multisteplr": "piecewise",
+    "piecewiseconstantdecay": "piecewise",
+    "r2_score": "r2",
+    "r2score": "r2",
+    "sparse_categorical_accuracy": "accuracy",
     "sparse_categorical_crossentropy": "categorical_crossentropy",
+    "swish": "silu",
+    "trunc_normal": "truncated_normal",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
 }
-"""What other libraries call our words."""
+"""What other libraries call our words; a `_` at the end, as PyTorch's initializers have it, is left out."""
 BARS = "▁▂▃▄▅▆▇█"
 _LOGARITHMIC_FROM = 100
 """Largest over smallest value from which the logarithm is drawn."""
@@ -90,7 +109,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def also_known(word: str, known: Sequence[str]) -> str | None:
     """Return a hint for a word that another library uses for one of the known."""
-    ours = _ALSO_KNOWN.get(word.lower())
+    ours = _ALSO_KNOWN.get(word.lower().rstrip("_"))
     return f"did you mean {ours}?" if ours is not None and ours in known else None
 
 

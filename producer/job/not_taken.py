@@ -103,6 +103,20 @@ _OPTIMIZERS = dict.fromkeys(
     ],
     _LIKEWISE_PORT,
 )
+_SCHEDULES = {
+    "linearlr": "write {type: constant, warmup: …, warmup_start: …}, or {type: polynomial, power: 1} to go down",
+    "cycliclr": _LIKEWISE_PORT,
+    "onecyclelr": _LIKEWISE_PORT,
+    "inversetimedecay": _LIKEWISE_PORT,
+    "lambdalr": f"it is a program; {_LIKEWISE_PORT}",
+}
+_OF_KIND = {
+    "layer": _LAYERS,
+    "activation": _ACTIVATIONS,
+    "loss": _LOSSES,
+    "optimizer": _OPTIMIZERS,
+    "schedule": _SCHEDULES,
+}
 _FIELDS = {
     ("relu activation", "max_value"): "{type: clipped_relu, max_value: …} has it; 6 is relu6",
     ("relu activation", "negative_slope"): "{type: leaky_relu, negative_slope: …} has it, and clipped_relu",
@@ -116,11 +130,10 @@ def instead_of(kind: str, word: str) -> str | None:
     """Return what to write instead of a framework's name, as a clause.
 
     Args:
-        kind: What is declared: `layer`, `activation`, `loss` or `optimizer`.
+        kind: What is declared: `layer`, `activation`, `loss`, `optimizer` or `schedule`.
         word: Its `type`, such as `RepeatVector` or `repeat_vector`.
     """
-    known = {"layer": _LAYERS, "activation": _ACTIVATIONS, "loss": _LOSSES, "optimizer": _OPTIMIZERS}
-    return known.get(kind, {}).get(word.replace("_", "").lower())
+    return _OF_KIND.get(kind, {}).get(word.replace("_", "").lower())
 
 
 def field_instead_of(kind: str, name: str) -> str | None:

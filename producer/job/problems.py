@@ -300,7 +300,7 @@ def _as_written(option: str) -> str:
 def _meant(word: str, known: Sequence[str]) -> str | None:
     """Among few choices a word that looks like one (gpu: cpu) is no sign that it was meant."""
     match = nearest(word, known) if len(known) > 3 else None
-    return f"did you mean {match}?" if match else also_known(word, known)
+    return also_known(word, known) or (f"did you mean {match}?" if match else None)
 
 
 def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, ...]:

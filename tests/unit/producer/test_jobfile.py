@@ -73,6 +73,19 @@ MISTAKES = [
         "max_value: …} has it; 6 is relu6)",
     ),
     (
+        "model.layers.0.kernel_initializer=xavier_uniform_",
+        'model.layers.0.kernel_initializer = "xavier_uniform_": unknown initializer (did you mean glorot_uniform?)',
+    ),
+    (
+        "optimizer.schedule={type: MultiStepLR}",
+        'optimizer.schedule.type = "MultiStepLR": unknown schedule (did you mean piecewise?)',
+    ),
+    (
+        "optimizer.schedule={type: LinearLR}",
+        'optimizer.schedule.type = "LinearLR": unknown schedule (write {type: constant, warmup: …, '
+        "warmup_start: …}, or {type: polynomial, power: 1} to go down)",
+    ),
+    (
         "optimizer.type=RAdam",
         'optimizer.type = "RAdam": is not taken (`likewise port` compares two programs that have it)',
     ),
