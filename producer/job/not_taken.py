@@ -104,7 +104,8 @@ _OPTIMIZERS = dict.fromkeys(
     _LIKEWISE_PORT,
 )
 _SCHEDULES = {
-    "linearlr": "write {type: constant, warmup: …, warmup_start: …}, or {type: polynomial, power: 1} to go down",
+    "linearlr": "write {type: constant, warmup: …, warmup_start: …}, or {type: polynomial, power: 1} to go "
+    "down",
     "cycliclr": _LIKEWISE_PORT,
     "onecyclelr": _LIKEWISE_PORT,
     "inversetimedecay": _LIKEWISE_PORT,
