@@ -9,13 +9,21 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from likewise.producer.display import printable
+from likewise.producer.display import printable, visible
 from likewise.producer.output import loudness
 
 TEXT_WIDTH = 96
 """Sentences are not folded wider than this: long lines are hard to read."""
 PIPE_WIDTH = 10_000
 """Where nobody looks, nothing is folded: a sentence is a line and a number is whole."""
+
+
+class _Console(Console):
+    """Prints text with what could steer a terminal, or turn the reading, escaped."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does; what is not plain text has escaped its own words."""
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
 
 
 def make_console(stream: TextIO | None = None, *, width: int | None = None) -> Console:
@@ -25,9 +33,9 @@ def make_console(stream: TextIO | None = None, *, width: int | None = None) -> C
     if reconfigure is not None:
         reconfigure(errors="replace")
     asked: dict[str, Any] = {"file": stream, "width": width, "highlight": False, "emoji": False}
-    console = Console(**asked, markup=False, force_jupyter=False)
+    console = _Console(**asked, markup=False, force_jupyter=False)
     if console.no_color:  # by NO_COLOR, which asks for bold and dim to go, too
-        console = Console(**asked, markup=False, force_jupyter=False, color_system=None)
+        console = _Console(**asked, markup=False, force_jupyter=False, color_system=None)
     if width is None and not console.is_terminal:
         console.width = PIPE_WIDTH
     return console

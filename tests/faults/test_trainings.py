@@ -59,7 +59,7 @@ def test_a_training_that_hangs_once_goes_on_from_its_checkpoint_to_the_same_bits
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["exits", "raises"])
+@pytest.mark.parametrize("name", ["exits", "raises", "interrupts", "writes-badly"])
 def test_whatever_a_training_raises_ends_its_run_at_once(watched: Any, name: str) -> None:
     stack, _ = watched
     record = stack.submit(name, epochs=LONG)

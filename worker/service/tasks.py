@@ -50,6 +50,7 @@ from likewise.worker.service.memory import be_first_to_go, memory_bytes
 from likewise.worker.service.patience import patiently
 from likewise.worker.service.quarantine import send_to_the_back, set_aside
 from likewise.worker.service.spool import Spool, SpooledArray, SpooledResult, SpoolFile
+from likewise.worker.training.failures import in_short
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 
@@ -168,7 +169,7 @@ class TrainingChild:
             return
         try:
             self._carry_out(claim, adapter)
-        except (Exception, SystemExit) as error:  # whatever it is, it must not keep the run from its end
+        except BaseException as error:  # whatever it is, it must not keep the run from its end
             if _is_told_to_end(error):
                 raise
             log.exception("run %s failed in a way the runner does not know", run_id)
@@ -327,8 +328,7 @@ class TrainingChild:
         return RunResult.of_failure(claim, failure, worker=self._leases.worker_id, attempt=claim.attempt)
 
     def _broken(self, claim: Claim, error: BaseException) -> RunResult:
-        message = f"{type(error).__name__}: {error}"[:1_000]
-        return self._failed(claim, Failure(reason="internal", message=message))
+        return self._failed(claim, Failure(reason="internal", message=in_short(error)))
 
     def _drop(self, run_id: str, refused: Refused) -> None:
         """Drop a message that does nothing; set aside that of a run which nobody has written down.

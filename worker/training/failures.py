@@ -77,6 +77,7 @@ def in_short(error: BaseException) -> str:
     text = " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else type(error).__name__
     if not isinstance(error, LikewiseError) and lines:
         text = f"{type(error).__name__}: {text}"
+    text = text.encode(errors="backslashreplace").decode()  # half of a character cannot be sent
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 

@@ -55,6 +55,14 @@ def raises() -> NoReturn:
     raise OddError
 
 
+def interrupts() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def writes_badly() -> NoReturn:
+    raise RuntimeError("a file of the name \udcff")  # as Python reads one that is no UTF-8
+
+
 def dies() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -71,6 +79,8 @@ FAULTS: Mapping[str, Callable[[], Any]] = {
     "hangs-alone": hangs_alone,
     "exits": exits,
     "raises": raises,
+    "interrupts": interrupts,
+    "writes-badly": writes_badly,
     "dies": dies,
     "takes-memory": takes_memory,
     "stalls": lambda: time.sleep(3_600),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from likewise.producer.console import make_console
 from likewise.producer.display import json_text, visible
 from likewise.producer.report import BINARY, FORMATS, write
 from likewise.producer.report.document import Document, Table, Value
@@ -79,6 +80,13 @@ def test_markup_is_text_on_a_page_and_in_markdown() -> None:
 def test_a_formula_is_text_in_a_spreadsheet() -> None:
     rows = list(csv.reader(io.StringIO(written(HOSTILE["formula"], "csv"))))
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+
+
+def test_a_line_of_a_command_has_nothing_unseen_either() -> None:
+    """Such as the note that `likewise label` prints, and which another may have written."""
+    stream = io.StringIO()
+    make_console(stream).print("a\x1b[31mb\u202ec\nd")
+    assert stream.getvalue() == "a\\x1b[31mb\\u202ec\nd\n"
 
 
 def test_lines_stay_lines() -> None:
