@@ -84,7 +84,7 @@ class SoFar(Frozen):
 
     schema_version: Literal[2] = LAYOUT
     made_by: str
-    """Versions, device, threads: a checkpoint is only taken up where they are the same."""
+    """The run, versions, device, threads: a checkpoint is only taken up where they are the same."""
     finished: int
     """How many members are done; their results are in `arrays`."""
     arrays: Many[SeedArrays] = ()
@@ -237,7 +237,7 @@ class Checkpoints:
             return None, f"Its checkpoint cannot be read ({error}). It started from the beginning."
         if checkpoint.so_far.made_by != self._made_by():
             return None, (
-                "Its checkpoint was made with other versions, threads or on another device. "
-                "It started from the beginning."
+                "Its checkpoint was made by another run, with other versions or threads, "
+                "or on another device. It started from the beginning."
             )
         return checkpoint, wrong

@@ -83,7 +83,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
                 services.checkpoints,
                 packer=packer,
                 every_s=services.checkpoint_s,
-                made_by=partial(_made_by, adapter, threads=threads),
+                made_by=partial(_made_by, run, adapter, threads=threads),
             )
             checkpoint = checkpoints.resume(attempt=attempt.number, members=len(members))
         trainer = RunTrainer(
@@ -159,10 +159,11 @@ def _check_limits(run: Run, limits: Limits) -> None:
         raise TrainingError("too_large", str(excess))
 
 
-def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:
-    """Return what a training's bits depend on besides the run, as far as a worker knows it, as JSON."""
+def _made_by(run: Run, adapter: FrameworkAdapter, *, threads: int) -> str:
+    """Return what a training's bits depend on, the run and what a worker knows besides, as JSON."""
+    told = asdict(adapter.describe())
     return json.dumps(
-        {**asdict(adapter.describe()), "numpy": np.__version__, "threads": threads}, sort_keys=True
+        {**told, "run": run.run_id, "numpy": np.__version__, "threads": threads}, sort_keys=True
     )
 
 

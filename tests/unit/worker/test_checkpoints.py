@@ -18,6 +18,10 @@ from likewise.worker.training.checkpoints import Checkpoint
 from likewise.worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
+NOT_ITS_OWN = (
+    "Its checkpoint was made by another run, with other versions or threads, "
+    "or on another device. It started from the beginning."
+)
 ALWAYS = 1e-9
 """Seconds between two checkpoints: one after each block."""
 
@@ -252,10 +256,22 @@ def test_a_checkpoint_of_other_versions_is_left_aside(
         patch.setattr(np, "__version__", "0.0")
         result = lab.train(run, checkpoints=stored)
     assert numbers(lab, result) == numbers(lab, whole)
-    assert result.notes == (
-        "Its checkpoint was made with other versions, threads or on another device. "
-        "It started from the beginning.",
+    assert result.notes == (NOT_ITS_OWN,)
+
+
+def test_a_checkpoint_of_another_run_is_left_aside(lab: Any, job_of: Jobs) -> None:
+    """Its shapes are the same, and so is its hash."""
+    run, other = (
+        run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(seed,)) for seed in (4, 5)
     )
+    stored = Stored(dies_at=5)
+    with pytest.raises(Death):
+        lab.train(
+            other.model_copy(update={"run_id": "another-run-0001"}), checkpoints=stored, checkpoint_s=ALWAYS
+        )
+    result = lab.train(run, checkpoints=Stored(kept=stored.kept))
+    assert numbers(lab, result) == numbers(lab, lab.train(run))
+    assert result.notes == (NOT_ITS_OWN,)
 
 
 @pytest.mark.parametrize("seeds", [(4,), (4, 5)])
