@@ -25,7 +25,7 @@ from likewise.producer.data.table import (
     number_format_of,
 )
 from likewise.producer.data.table_file import read_table
-from likewise.producer.data.text_lines import delimiter_of
+from likewise.producer.data.text_lines import delimiter_of, with_single_blanks
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
 
 _LOOKED_AT = 2**20
@@ -130,19 +130,39 @@ def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
     ):
         form["comment"] = sign
         numbers = rows
+    if _stand_between_blanks([every[number] for number in numbers]):
+        form["delimiter"] = " "
+        every = [with_single_blanks(line.encode()).decode() for line in every]
     title = 0
-    if not _names_the_target(every, target):
+    if "delimiter" not in form and not _names_the_target(every, target):
         title = _title_lines([every[number] for number in numbers], target)
     if title:
         form["skip_lines"] = numbers[title]
     lines = [every[number] for number in numbers[title:]]
     if lines:
-        records = list(
-            islice(csv.reader(lines, delimiter=delimiter_of(lines[0]), skipinitialspace=True), _RECORDS)
-        )
+        delimiter = form.get("delimiter") or delimiter_of(lines[0])
+        records = list(islice(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), _RECORDS))
         if not _has_header(records, target):
             form["header"] = False
     return form
+
+
+def _stand_between_blanks(lines: Sequence[str]) -> bool:
+    """Return whether nothing but blanks stands between values: as many on each line, or one name less."""
+    outside = ["".join(line.split('"')[::2]) for line in lines]
+    if any(sign in line for line in outside for sign in ",;|"):
+        return False
+    if any("\t" in line for line in outside) and not all(
+        _has_numbers_between_blanks(line) for line in outside[1:]
+    ):
+        return False  # tabs alone stand between the values
+    widths = [len(_cells(with_single_blanks(line.encode()).decode(), " ")) for line in lines]
+    return len(set(widths[1:])) == 1 and widths[1] > 1 and widths[1] - widths[0] in (0, 1)
+
+
+def _has_numbers_between_blanks(line: str) -> bool:
+    words = [cell.split() for cell in line.split("\t")]
+    return any(len(cell) > 1 and all(map(is_number, cell)) for cell in words)
 
 
 def _names_the_target(lines: Sequence[str], target: str | None) -> bool:

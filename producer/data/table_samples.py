@@ -288,9 +288,9 @@ def _not_a_number(table: DataTable, name: str) -> str:
 
 
 def _without_gaps(table: DataTable, roles: Roles, data: TableData, place: str) -> DataTable:
-    """Leave out the rows whose gaps `missing: drop` names; refuse the gaps that nothing is said of."""
+    """Leave out the rows whose gaps `missing: drop` names; refuse gaps of others that nothing is said of."""
     dropped = np.zeros(table.rows, dtype=np.bool_)
-    refused: list[tuple[int, str]] = []
+    unsaid: dict[str, NDArray[np.bool_]] = {}
     features = frozenset(roles.features)
     for name, column in table.columns.items():
         rule = rule_for(data.missing, name) or "error"
@@ -300,7 +300,10 @@ def _without_gaps(table: DataTable, roles: Roles, data: TableData, place: str) -
         if rule == "drop":
             dropped |= gap
         elif rule == "error" or name not in features:
-            refused += [(int(row), name) for row in np.flatnonzero(gap)[:_SHOWN]]
+            unsaid[name] = gap
+    refused = [
+        (int(row), name) for name, gap in unsaid.items() for row in np.flatnonzero(gap & ~dropped)[:_SHOWN]
+    ]
     if refused:
         wrong = [
             f"{table.row_name(row)}, column {printable(name)}: a value is missing"

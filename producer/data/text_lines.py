@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 
 _DELIMITERS = (",", ";", "\t", "|")
+_BLANKS = re.compile(rb'("[^"]*")|[ \t]+')
+_ROW_NAMES = "rownames"
+"""What the first column is called where the header has no name for it, as R leaves it out."""
 MAX_LINE = 16 * 2**20
 """No line of a table has as many bytes."""
 
@@ -57,12 +61,21 @@ class TextForm:
         )
 
 
+def with_single_blanks(line: bytes) -> bytes:
+    """Return a line with one blank for several, but within quotes, and with none around it."""
+    return _BLANKS.sub(lambda found: found[1] or b" ", line.strip())
+
+
 class _RowsAlone:
-    """It is a stream of lines, with an empty line where one is no row, so that lines keep numbers."""
+    """It is a stream of lines, with an empty line where one is no row, so that lines keep numbers.
+
+    Where blanks stand between values, one does for several.
+    """
 
     def __init__(self, stream: Any, form: TextForm) -> None:
         self._stream, self._skip = stream, form.skip_lines
         self._comment = None if form.comment is None else form.comment.encode()
+        self._blanks = form.delimiter == " "
 
     def readline(self, most: int) -> bytes:
         """Return the next line with its end."""
@@ -70,7 +83,9 @@ class _RowsAlone:
         if self._skip:
             self._skip -= line.endswith(b"\n")
             return b"\n" if line else line
-        return b"\n" if self._comment and line.lstrip().startswith(self._comment) else line
+        if self._comment and line.lstrip().startswith(self._comment):
+            return b"\n"
+        return with_single_blanks(line) + b"\n" if self._blanks and line else line
 
     def read(self, amount: int) -> bytes:
         """Return lines of about so many bytes."""
@@ -89,7 +104,8 @@ def _text(stream: IO[bytes], form: TextForm) -> Any:
         known = 'such as "utf-8", "latin-1" or "utf-16"'
         raise DataError(f"data.encoding {short(form.encoding)}: is not known; {known}") from None
     text = stream if plain else codecs.EncodedFile(stream, "utf-8", form.encoding)
-    return _RowsAlone(text, form) if form.skip_lines or form.comment is not None else text
+    whole = not form.skip_lines and form.comment is None and form.delimiter != " "
+    return text if whole else _RowsAlone(text, form)
 
 
 def _lines(stream: Any, place: str) -> Iterator[bytes]:
@@ -140,6 +156,9 @@ class TextLines:
         head = [row for _, row in itertools.islice(records, 2)]
         if not head:
             raise DataError(f"{place}: is empty; the first line must name the columns")
+        if self.delimiter == " " and form.header and [len(row) for row in head[1:]] == [len(head[0]) + 1]:
+            head[0] = [_ROW_NAMES, *head[0]]
+            kept[len(begin) - 1] = f"{_ROW_NAMES} ".encode() + kept[len(begin) - 1]
         self.names, self.skipped = _names(head, place, form)
         self.stream = _Resumed(b"".join(kept), text)
 

@@ -14,9 +14,12 @@ _WHOLE = 2.0**53
 
 
 def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) -> str | None:
-    """Return why a column is left out, and what would take it in; None where it is not."""
+    """Return why a column is left out, and what would take it in; None where it is not.
+
+    Column and table have the rows that are trained on, at the given place among the file's columns.
+    """
     there = ~column.missing
-    if column.kind in ("empty", "other"):
+    if column.kind == "other" or not there.any():
         return _no_value(column)
     if (same := _all_the_same(column)) is not None:
         gaps = not there.all() and same.startswith("constant")
@@ -36,6 +39,8 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
 def _no_value(column: Column) -> str:
     if column.kind == "empty":
         return "gaps: it has no value at all"
+    if column.kind != "other":
+        return "gaps: it has values only in rows without a target, and these are not trained on"
     advice = "give what is to be trained on a column of its own in the file"
     return f"type: it holds {column.words[0]}, which is no value; {advice}"
 

@@ -62,8 +62,9 @@ def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> Ta
         raise UsageError(f"--target {short(targets[0])}: a column is named twice; keep one")
     _refuse_far(table, path)
     goals = {target: goal_of(table.columns[target], path) for target in targets}
-    features = [(place, one) for place, one in enumerate(table.columns.values()) if one.name not in goals]
-    plans = _without_copies([plan_of(column, table, place) for place, column in features], table, targets)
+    known = _rows_with_targets(table, targets)
+    features = [(place, one) for place, one in enumerate(known.columns.values()) if one.name not in goals]
+    plans = _without_copies([plan_of(column, known, place) for place, column in features], table, targets)
     if all(plan.left_out for plan in plans):
         listed = "".join(f"\n  {printable(plan.name)}: {plan.why}" for plan in plans)
         named = both([short(target) for target in targets])
@@ -81,6 +82,12 @@ def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> Ta
     return TableJob(
         text=text, columns=tuple(plans), features=len(trained), notes=notes, reading=_reading(data)
     )
+
+
+def _rows_with_targets(table: DataTable, targets: Sequence[str]) -> DataTable:
+    """Return the rows that are trained on: those that have every target."""
+    there = ~np.any([table.columns[target].missing for target in targets], axis=0)
+    return table if there.all() else table.take(np.flatnonzero(there))
 
 
 def _without_copies(plans: list[ColumnPlan], table: DataTable, targets: Sequence[str]) -> list[ColumnPlan]:
@@ -137,6 +144,7 @@ _READING = {
     "header": "the first line holds values, and names no columns",
     "comment": "lines that begin with it are no rows",
     "encoding": "it is not UTF-8",
+    "delimiter": "blanks, one or several, stand between the values",
     "decimal": "the sign before a number's fraction",
     "thousands": "the sign between groups of three digits",
     "unit_signs": "signs and units beside numbers that are no part of them",

@@ -157,11 +157,13 @@ class _TableSource(_Source):
 
 
 class CsvData(_TableSource):
-    """A text file with a row a line, its values separated by commas, semicolons, tabs or bars."""
+    """A text file with a row a line, its values separated by commas, semicolons, tabs, bars or blanks."""
 
     type: Literal["csv"]
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The sign between values; null takes the one of `, ; tab |` that the first line has most."""
+    """The sign between values; null takes the one of `, ; tab |` that the first line has most. A blank stands
+    for any number of blanks and tabs, as for R's `read.table`; where the header has a name less than the rows
+    have values, the first column is `rownames`, as there."""
     header: bool = True
     """Whether the first line names the columns; without one they are column_1, column_2, …"""
     skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0

@@ -420,6 +420,16 @@ def test_nines_that_may_be_values_stay(init: Init, cells: dict[str, Callable[[in
     assert run.job.data.missing_values == ()
 
 
+def test_a_column_that_has_values_only_where_the_target_has_none_is_left_out(init: Init) -> None:
+    cells = {
+        "late": lambda i: numbers(i) if i >= 22 else "",
+        "a": numbers,
+        "y": lambda i: "" if i >= 22 else i % 7,
+    }
+    new, _ = init(table("late", "a", "y", **cells))
+    assert left_out(new)["late"].startswith("gaps: it has values only in rows without a target")
+
+
 @pytest.mark.parametrize("word", ["inf", "-Infinity"])
 def test_what_a_division_by_zero_left_is_a_gap(init: Init, word: str) -> None:
     new, run = init(table("rate", "y", rate=lambda i: word if i == 7 else numbers(i), y=numbers))
@@ -477,9 +487,37 @@ def test_numbers_with_zeros_before_them_are_codes(init: Init) -> None:
     assert left_out(init(many)[0])["zip"].startswith("code: its numbers have zeros before them")
 
 
-def test_columns_between_spaces_are_told(init: Init) -> None:
-    with pytest.raises(UsageError, match="are its values separated by spaces"):
-        init("x  y\n" + "".join(f"{i}   {i * i}\n" for i in range(9)))
+def test_columns_between_blanks_are_read(init: Init) -> None:
+    """They are aligned as by hand, a text in quotes stands behind a tab, and there is no header."""
+    rows = "".join(f'  {i}.   {(7 * i) % 40:4d}\t"car  {i % 3}"   {numbers(i)} \n' for i in range(ROWS))
+    new, _ = init(rows, target="column_4")
+    assert made(new).reading == {"header": False, "delimiter": " "}
+    assert [plan.name for plan in made(new).columns] == ["column_1", "column_2", "column_3"]
+    _, table = looked_at(new.written[0].parent / "a.csv", "column_4")
+    assert table.columns["column_3"].words == ("car  0", "car  1", "car  2")
+    assert table.columns["column_1"].values.tolist() == list(range(ROWS))
+
+
+def test_the_names_of_rows_that_r_leaves_without_a_name_are_an_index(init: Init) -> None:
+    text = "x y\n" + "".join(f'"{i + 1}" {numbers(i)} {i % 7}\n' for i in range(ROWS))
+    new, run = init(text)
+    assert left_out(new)["rownames"].startswith("index")
+    assert run.data.feature_names == ("x",)
+
+
+def test_a_row_between_blanks_that_is_too_short_is_told_with_its_line(init: Init) -> None:
+    rows = [f"{numbers(i)}  {i}" for i in range(ROWS)]
+    new, _ = init("\n".join(["x   y", *rows]) + "\n")
+    rows[30] = "7"
+    (new.written[0].parent / "a.csv").write_text("\n".join(["x   y", *rows]) + "\n")
+    with pytest.raises(DataError, match=r"line 32 has 1 value, and the header names 2 columns"):
+        prepare_experiment(read_experiment(str(new.written[0])))
+
+
+def test_values_that_tabs_separate_may_have_blanks(init: Init) -> None:
+    text = table("x", "where", "y", sep="\t", x=numbers, y=numbers, where=lambda i: f"row  {i % 3}")
+    new, _ = init(text)
+    assert [plan.name for plan in made(new).columns] == ["x", "where"]
 
 
 def test_several_targets_are_several_outputs_each_with_a_loss(init: Init) -> None:
