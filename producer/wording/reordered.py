@@ -83,14 +83,22 @@ def _rewritten(form: Form, rewrite: Rewritten) -> Form:
     after = changed.program
     if changed is form or after is None:
         return form
-    optimizer = form.job.optimizer
-    if list(decaying(program, optimizer).values()) != list(decaying(after, optimizer).values()):
+    if _decayed(form, program) != _decayed(form, after):
         return form  # a list of what decays says a layer's name that has gone
     return with_weights_of(changed, program, after)
 
 
+def _decayed(form: Form, program: ProgramSpec) -> list[bool]:
+    return list(decaying(program, form.job.optimizer).values())
+
+
 def with_weights_of(form: Form, before: ProgramSpec, after: ProgramSpec) -> Form:
-    """Return the form with its weights by their new names and in their new shapes; their order stays."""
+    """Return the form with its weights by their new names and in their new shapes; their order stays.
+
+    Raises LookupError where other weights decay by their new names, or by the kinds of their layers.
+    """
+    if _decayed(form, before) != _decayed(form, after):
+        raise LookupError("a list of what decays says a word that has gone")
     both = list(zip(before.weights, after.weights, strict=True))
     names = tuple((old.name, new.name) for old, new in both if old.name != new.name)
     changed = form.weights_changed(Called(names)) if names else form
