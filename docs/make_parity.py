@@ -3,7 +3,8 @@
     make parity
 
 runs them with LIKEWISE_RECORDS naming a folder, into which each test writes a line of JSON for what it
-measured, and then this program with that folder.
+measured, and then this program with that folder. Where a part was measured by itself, a file `note.md` in the
+folder says so on the page.
 """
 
 from __future__ import annotations
@@ -65,8 +66,10 @@ def main(folder: Path) -> None:
     pages = Environment(  # noqa: S701 - Markdown, from our own measurements
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
+    note = folder / "note.md"
     verdicts = Counter(one["verdict"] for one in clean)
     page = pages.get_template("parity.md.j2").render(
+        note=note.read_text().strip() if note.is_file() else "",
         steps={one["precision"]: one["steps"] for one in measured},
         residuals=residual_rows(measured),
         faults=records(folder, "faults"),
