@@ -217,7 +217,7 @@ _FORBIDDEN_IN_A_SCRIPT = (
 )  # before Redis 7.2, and since
 _IN_A_PIPELINE = " of pipeline caused error: "
 _REFUSAL = re.compile(rf"(?:^|[-:\s])({'|'.join(_REFUSALS)})\b")
-_UNKNOWN = re.compile(r"unknown command\W+(\w+)", re.IGNORECASE)
+_UNKNOWN = re.compile("unknown command [`'](\\w+)", re.IGNORECASE)
 _TOO_MANY = "max number of clients"
 _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.BusyLoadingError, "LOADING"),
