@@ -24,6 +24,7 @@ from likewise.producer.advice.program import NotWrittenError
 from likewise.producer.advice.trained import SCALING, TARGET_SCALING, trained_program
 from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
 from likewise.producer.display import gap
+from likewise.producer.local.home import WorkerEnvironment
 from likewise.producer.port.channels import Pipe
 from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.flow import interpreter_of
@@ -87,7 +88,8 @@ def export(
     if prepared.data.target_scaling is not None:
         arrays[TARGET_SCALING] = np.asarray(prepared.data.target_scaling)
     more = _exporter(run) if file.suffix == ".onnx" else ()
-    interpreter = interpreter_of(run.framework, Settings.from_environment(), tell, requirements=more)
+    wanted = WorkerEnvironment(framework=run.framework, requirements=tuple(more))
+    interpreter = interpreter_of(wanted, Settings.from_environment(), tell)
     predictions, folder = table.rows[row].predictions, file.absolute().parent
     with tempfile.TemporaryDirectory(prefix=".likewise-", dir=folder) as unproved:
         program, weights = Path(unproved, f"{file.stem}.py"), Path(unproved, beside)

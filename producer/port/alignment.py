@@ -81,10 +81,10 @@ def _crossed(
 def _same_weights(one: Seen, two: Seen) -> dict[str, str]:
     """Return which weights of modules of two kinds may be the same, but for axes of one.
 
-    A module of the user's own may hold what another one does, such as a table of positions; two of them may
-    give their weights other names; and a dense layer is a convolution of one point.
+    A module of the user's own may hold what another one does, such as a table of positions or a matrix and
+    its bias; two of them may give their weights other names; and a dense layer is a convolution of one point.
     """
-    if one.kind == two.kind == OWN:
+    if OWN in (one.kind, two.kind) and (one.kind == two.kind or len(one.slots) > 1):
         return _by_shape(one, two)
     if OWN in (one.kind, two.kind) and len(one.slots) == len(two.slots) == 1:
         names = {next(iter(one.slots)): next(iter(two.slots))}

@@ -117,20 +117,17 @@ class WorkerHosts:
     runs: set[str] = field(default_factory=set)
 
     def channel(
-        self,
-        label: str,
-        framework: str,
-        files: Sequence[ProgramFile],
-        *,
-        data: Sequence[ProgramData] = (),
-        version: str | None = None,
+        self, need: Need, files: Sequence[ProgramFile], *, data: Sequence[ProgramData] = ()
     ) -> QueueChannel:
         """Queue a program; a worker takes it soon. Raises NoWorkerError where none lives that could."""
-        need = Need(label=label, framework=framework, device="auto", version=version)
         workers = self.session.ledger.workers()
         refuse_unserved([need], workers)
         run = HostedRun(
-            run_id=new_id(), framework=framework, side=label, files=tuple(files), data=tuple(data)
+            run_id=new_id(),
+            framework=need.framework,
+            side=need.label,
+            files=tuple(files),
+            data=tuple(data),
         )
         lane = self.session.ledger.host(run, need.settled(workers).queue())
         self.runs.add(run.run_id)

@@ -156,14 +156,13 @@ def forced_pass(
     force = {**forces(mapping, reference), **more}
     calls = other.forward(inputs, force, training=training, drops=training)
     here, there = first_calls(reference), first_calls(calls)
-    anchors = {pair.reference.path for pair in mapping.pairs}
-    others = {pair.other.path for pair in mapping.pairs}
-    mine = {pair.reference.path: pair.other.path for pair in mapping.pairs}
-    theirs = {pair.other.path: pair.reference.path for pair in mapping.pairs}
+    at_work = [pair for pair in mapping.pairs if pair.reference.path in here and pair.other.path in there]
+    anchors = {pair.reference.path for pair in at_work}
+    others = {pair.other.path for pair in at_work}
+    mine = {pair.reference.path: pair.other.path for pair in at_work}
+    theirs = {pair.other.path: pair.reference.path for pair in at_work}
     steps = []
-    for pair in mapping.pairs:
-        if pair.reference.path not in here or pair.other.path not in there:
-            continue
+    for pair in at_work:
         one, two = reference[here[pair.reference.path]], calls[there[pair.other.path]]
         segment = 0.0
         # Of other shapes, as where one side pads in a call before, the module is judged with its own segment.

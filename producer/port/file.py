@@ -21,7 +21,7 @@ from likewise.shared.errors import JobFileError, Problem, UsageError
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.experiment import Seed
 from likewise.shared.job.fields import Many
-from likewise.shared.job.side import Framework, Label
+from likewise.shared.job.side import Framework, Label, Requirement, VersionOrPattern
 from likewise.shared.ledger.records import Subject, SubjectSide
 
 LOCK = "mapping.lock.yaml"
@@ -39,8 +39,23 @@ class PortSide(Frozen):
     """
     environment: str | None = None
     """A virtual environment of the user's own, relative to this file; by default one that Likewise keeps."""
+    version: VersionOrPattern | None = None
+    """The framework's version, such as "2.12.1" or "2.12.*", in an environment that Likewise makes."""
+    requirements: Annotated[Many[Requirement], Field(max_length=20)] = ()
+    """Packages that Likewise's environment has beside the framework, such as "keras==3.14.*" or
+    "transformers"."""
     checkpoint: str | None = None
     """A file with the side's weights, relative to this one: .keras, .h5, .pt, .pth, .safetensors or .npz."""
+
+    @model_validator(mode="after")
+    def _of_one_environment(self) -> PortSide:
+        if self.environment is not None and (self.version is not None or self.requirements):
+            asked = "requirements" if self.version is None else "version"
+            raise ValueError(
+                f"has an environment and {asked}: nothing is installed into an environment of yours; "
+                "leave one of the two out"
+            )
+        return self
 
 
 class PortBatch(Frozen):
@@ -98,6 +113,10 @@ class Program:
     """The interpreter of the user's own environment."""
     checkpoint: Path | None = None
     """A file with the program's weights."""
+    version: str | None = None
+    """The framework's version in an environment of Likewise's own; None for the usual one."""
+    requirements: tuple[str, ...] = ()
+    """Packages that such an environment has beside the framework."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +224,9 @@ def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
             path=f"sides.{label}.checkpoint", message="there is no such file", value=str(checkpoint)
         )
         raise JobFileError(source, [told])
-    return Program(label, framework, path, maker, interpreter, checkpoint)
+    return Program(
+        label, framework, path, maker, interpreter, checkpoint, side.version, tuple(side.requirements)
+    )
 
 
 def _of_programs(specs: Sequence[str]) -> Port:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,8 +22,9 @@ from likewise.producer.port.models import PortCheck, RungName
 from likewise.producer.port.pairing import Pairing, PortStart
 from likewise.producer.port.rows import read_lock, write_lock
 from likewise.producer.port.shipping import ship
+from likewise.producer.runs.routing import Need
 from likewise.producer.session import open_session
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import RunFailedError, UsageError
 from likewise.shared.settings import Settings
 
 
@@ -51,8 +53,7 @@ def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
     with ExitStack() as stack:
         hosts = [stack.enter_context(one) for one in _hosted(port, settings, stack, tell)]
         opened_ = [
-            host.open(program.file, program.maker, port.precision)
-            for host, program in zip(hosts, port.programs, strict=True)
+            _open(host, program, port.precision) for host, program in zip(hosts, port.programs, strict=True)
         ]
         batch = _batch(port, hosts, opened_)
         for host, program in zip(hosts, port.programs, strict=True):
@@ -75,8 +76,23 @@ def opened_as_written(port: Port, *, tell: Callable[[str], None]) -> Iterator[tu
     with ExitStack() as stack:
         first, second = (stack.enter_context(one) for one in _hosted(port, settings, stack, tell))
         for host, program in zip((first, second), port.programs, strict=True):
-            host.open(program.file, program.maker, "as_written")
+            _open(host, program, "as_written")
         yield first, second
+
+
+def _open(host: Hosted, program: Program, precision: str) -> dict[str, Any]:
+    """Import a program. Raises RunFailedError, which says what to do about a package that is missing."""
+    try:
+        return host.open(program.file, program.maker, precision)
+    except RunFailedError as error:
+        missing = re.search(r"ModuleNotFoundError: No module named '(\w+)", str(error))
+        if missing is None or program.environment is not None:
+            raise
+        raise RunFailedError(
+            f"{error}; in a port.yaml give {program.label} an environment of yours that has {missing[1]} "
+            "(environment: ../.venv), or name its package, which Likewise installs into one of its own "
+            "(requirements: [PACKAGE])"
+        ) from None
 
 
 def _hosted(
@@ -106,7 +122,14 @@ def _hosted(
         shipped = ship(program.file, settings.programs)
         if shipped.copied:
             tell(f"{label}: {both(list(shipped.copied))} is copied with it")
-        channel = by_workers.channel(label, framework, shipped.files, data=shipped.data)
+        need = Need(
+            label=label,
+            framework=framework,
+            device="auto",
+            version=program.version,
+            requirements=program.requirements,
+        )
+        channel = by_workers.channel(need, shipped.files, data=shipped.data)
         tell(f"{label}: {name} is imported by a worker of {framework}")
         yield Hosted(label, framework, channel, place=shipped.place)
 
@@ -150,14 +173,17 @@ def map_port(port: Port, *, by_hand: Sequence[Mapping[str, str]], tell: Callable
 def _interpreter(program: Program, settings: Settings, tell: Callable[[str], None]) -> Path:
     if program.environment is not None:
         return program.environment
-    return interpreter_of(program.framework, settings, tell)
+    return interpreter_of(
+        WorkerEnvironment(
+            framework=program.framework, version=program.version, requirements=program.requirements
+        ),
+        settings,
+        tell,
+    )
 
 
-def interpreter_of(
-    framework: str, settings: Settings, tell: Callable[[str], None], *, requirements: Sequence[str] = ()
-) -> Path:
-    """Return the Python of a framework's environment, with these packages, which is made if it is missing."""
-    wanted = WorkerEnvironment(framework=framework, requirements=tuple(requirements))
+def interpreter_of(wanted: WorkerEnvironment, settings: Settings, tell: Callable[[str], None]) -> Path:
+    """Return the Python of an environment, which is made if it is missing."""
     if settings.environments is not None:
         return environments.ready_made(settings.environments.absolute(), wanted)
     paths = stack_paths(settings.home)

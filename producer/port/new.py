@@ -53,7 +53,10 @@ def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
             f"    program: {sides[one.label].name}",
         ]
         if one.environment is None:
-            lines += ["    # environment: ../.venv   # a virtual environment of your own"]
+            lines += [
+                "    # environment: ../.venv   # a virtual environment of your own",
+                "    # requirements: [PACKAGE]   # or packages for an environment that Likewise makes",
+            ]
         else:
             lines += [f"    environment: {os.path.relpath(one.environment.parents[1], folder)}"]
     return "\n".join(lines) + "\n"

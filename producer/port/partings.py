@@ -55,6 +55,9 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
     kin = next((two for two in there if _is_kin_in_a_loop(first, two)), None)
     if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
         return first, kin
+    whole = next(iter(there), None)
+    if twin is None and whole is not None and whole.path is not None:  # one module, here written out
+        return same_size_twin(whole, changed) or first, whole
     return first, twin or next(iter(there), None)
 
 

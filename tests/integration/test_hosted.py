@@ -16,6 +16,7 @@ import pytest
 from likewise.producer.port.channels import WorkerHosts
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.shipping import ship
+from likewise.producer.runs.routing import Need
 from likewise.shared.errors import NoWorkerError, RunFailedError
 from likewise.shared.names import findings_key
 from likewise.shared.run import ProgramFile
@@ -66,6 +67,11 @@ def test_a_wrong_port_is_told_apart_on_workers_with_each_cause(likewise, port, p
     assert not {"this machine"} & set(found["hosts"].values())
     assert list(programs_folder.glob("ports/*/torch_code.py"))  # it was run there, and no code is in Redis
     assert json.loads(likewise("show", found["experiment_id"], "--json").stdout) == found
+
+
+def need(label: str) -> Need:
+    """Return what a program in PyTorch asks for, as this side."""
+    return Need(label=label, framework="torch", device="auto")
 
 
 def test_a_right_port_trains_alike_on_workers(likewise, port):
@@ -155,7 +161,7 @@ def host(alone: Any, worker: Any) -> Iterator[Callable[..., Hosted]]:
             file = worker.programs / "net.py"
             file.write_text(text)
             files = ship(file, worker.programs).files
-        channel = hosts.channel("torch", "torch", files, version=None)
+        channel = hosts.channel(need("torch"), files)
         opened.append(Hosted("torch", "torch", channel, place=files[0].file))
         return opened[-1]
 
@@ -203,7 +209,7 @@ def test_what_a_program_reads_from_beside_it_is_there_and_refused_where_it_was_c
         worker.wait_until("idle", alone.ledger)
         if spoilt:
             (worker.programs / shipped.data[0].file).write_bytes(b"others")
-        channel = hosts.channel("torch", "torch", shipped.files, data=shipped.data)
+        channel = hosts.channel(need("torch"), shipped.files, data=shipped.data)
         with Hosted("torch", "torch", channel, place=shipped.place) as side:
             if spoilt:
                 assert "start.npz has the SHA-256" in why(side)
@@ -281,7 +287,7 @@ def test_two_sides_do_not_wait_for_the_same_worker(host, worker, alone):
     first = host(NET)
     first.open(Path(), None, "float64")
     hosts = WorkerHosts(session=alone, tell=lambda _: None, runs={worker.presence(alone.ledger).run_id})
-    second = hosts.channel("second", "torch", ship(worker.programs / "net.py", worker.programs).files)
+    second = hosts.channel(need("second"), ship(worker.programs / "net.py", worker.programs).files)
 
     with pytest.raises(NoWorkerError, match=r"every worker for second \(torch\) hosts another side of this"):
         Hosted("second", "torch", second).open(Path("net.py"), None, "float64")

@@ -116,6 +116,11 @@ class Forward:
             self.arrays[f"{place}.in"] = entered
         self.arrays[f"{place}.out"] = left
 
+    def replace_last(self, call: Call, *, left: NDArray[Any]) -> None:
+        """Let a call be the last one in place of what was, with what left it."""
+        self.calls[-1] = call
+        self.arrays[f"{len(self.calls) - 1}.out"] = left
+
     def add_forced(
         self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]
     ) -> NDArray[Any] | None:

@@ -18,10 +18,22 @@ from numpy.typing import NDArray
 from likewise.worker.adapters.tensorflow_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.tensorflow_adapter.imported_groups import split_groups
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras
-from likewise.worker.adapters.tensorflow_adapter.imported_models import by_name, compiled_with, models_of
+from likewise.worker.adapters.tensorflow_adapter.imported_models import (
+    as_models,
+    by_name,
+    called_by,
+    compiled_with,
+    models_of,
+)
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, pad
 from likewise.worker.adapters.tensorflow_adapter.imported_parts import parts
-from likewise.worker.adapters.tensorflow_adapter.imported_precision import as_trained, keep_precision
+from likewise.worker.adapters.tensorflow_adapter.imported_plain import MODES
+from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Variables
+from likewise.worker.adapters.tensorflow_adapter.imported_precision import (
+    as_trained,
+    keep_precision,
+    widened_variables,
+)
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.adapters.tensorflow_adapter.imported_steps import (
@@ -89,8 +101,11 @@ class KerasProgram(ImportedProgram):
         self._file = file
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
-        with noting_lines(keras.layers.Layer, self.lines):
-            self._given = file.call("model")
+        modules, layers = noting_lines(tf.Module, self.lines), noting_lines(keras.layers.Layer, self.lines)
+        with modules, layers, widened_variables(precision):
+            self._theirs = file.call("model")
+        """What model() returned, which the file's other functions are given."""
+        self._given = as_models(self._theirs)
         self._models = models_of(self._given)
         self._compiled = [name for name, one in compiled_with(self._given).items() if file.offer(name, one)]
         self.known: dict[str, Known] = {}
@@ -156,15 +171,21 @@ class KerasProgram(ImportedProgram):
         }
 
     def _module(self, path: str, one: Known) -> Module:
+        layer = self._layers[path]
         return Module(
             path=path,
             kind=one.kind,
-            type=type(self._layers[path]).__name__,
+            type=type(self._made(path)).__name__,
             settings={name: as_json(value) for name, value in one.settings.items()},
             slots={name: held.slot() for name, held in one.weights.items()},
-            line=self.lines.get(id(self._layers[path])),
-            owner=self.paths[id(self._layers[path])],
+            line=self.lines.get(id(self._made(path))),
+            owner=layer.place if isinstance(layer, Variables) else self.paths[id(layer)],
         )
+
+    def _made(self, path: str) -> Any:
+        """Return the object of the user's program that is at a path."""
+        layer = self._layers[path]
+        return layer.owner if isinstance(layer, Variables) else layer
 
     def _optimizers(self) -> dict[str, Any] | None:
         """Return the settings of each optimizer by name; None where the file defines none."""
@@ -184,7 +205,7 @@ class KerasProgram(ImportedProgram):
 
     def _new_optimizer(self) -> Any:
         """Return what optimizer(model) does: an optimizer, or whatever step() takes."""
-        optimizer = self._file.call("optimizer", self._given)
+        optimizer = self._file.call("optimizer", self._theirs)
         if "step" not in self._file.functions and not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ProgramError(
                 f"optimizer(model) returned a {type(optimizer).__name__}; it must return a keras optimizer, "
@@ -202,7 +223,7 @@ class KerasProgram(ImportedProgram):
         if not isinstance(self._given, keras.Model):
             return None
         named = [one.name for one in getattr(self._given, "inputs", None) or ()]
-        return named or positional(self._given.call, without=("training",))
+        return named or positional(called_by(self._given), without=MODES)
 
     def input_spec(self) -> dict[str, Any] | None:
         shape = getattr(self._given, "input_shape", None)
@@ -273,7 +294,8 @@ class KerasProgram(ImportedProgram):
     def _build(self, inputs: Arrays) -> None:
         """Build the models by a call, where they are not yet."""
         if not all(one.built for one in self._models.values()):
-            self._outputs(inputs, training=False)
+            with widened_variables(self._dtype):
+                self._outputs(inputs, training=False)
         self._look()
 
     def _run(
@@ -284,7 +306,9 @@ class KerasProgram(ImportedProgram):
         layers = recorder.watching_layers(self._layers.values())
         resting = Steps(self._by_name, rests=True).watching()
         drawing = drawing_from(randomness, training=training)
-        with drawing, resting, patched(recorder.wrapped), recorder.watching_functions(), layers:
+        functions, operators = recorder.watching_functions(), recorder.watching_operators()
+        plain = recorder.watching_plain(self._models.values())
+        with drawing, resting, patched(recorder.wrapped), functions, layers, plain, operators:
             outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
 
@@ -310,7 +334,7 @@ class KerasProgram(ImportedProgram):
         names = [one.name for one in getattr(self._given, "inputs", None) or ()]
         if names:
             return (given, {}) if set(names) == set(given) else (list(given.values()), {})
-        taken = inspect.signature(self._given.call).parameters
+        taken = inspect.signature(called_by(self._given)).parameters
         if all(name in taken for name in given):
             first, *rest = given
             return given[first], {name: given[name] for name in rest}
@@ -321,7 +345,7 @@ class KerasProgram(ImportedProgram):
         batch = {name: self._tensor(array) for name, array in {**inputs, **self._more}.items()}
         if self._targets is not None:
             batch[self._target] = self._tensor(self._targets)
-        result = self._file.call("step", self._given, optimizer, batch)
+        result = self._file.call("step", self._theirs, optimizer, batch)
         named = result if isinstance(result, Mapping) else {"loss": result}
         try:
             return {str(name): tf.reshape(tf.cast(one, self._dtype), (1,)) for name, one in named.items()}
@@ -460,7 +484,7 @@ class KerasProgram(ImportedProgram):
 
         def update(inputs: Mapping[str, Any], targets: Any, whole: Mapping[str, Any]) -> None:
             if steps:
-                self._file.call("step", self._given, made[0], dict(whole))
+                self._file.call("step", self._theirs, made[0], dict(whole))
             elif fits:
                 self._given.train_on_batch(self._spread(dict(inputs))[0], targets)
             else:
@@ -497,7 +521,7 @@ class KerasProgram(ImportedProgram):
 
     def evaluate(self, *, training: bool) -> Any:  # noqa: ARG002 -- a Keras model has no mode of its own
         with self._kept():
-            return self._file.call("evaluate", self._given)
+            return self._file.call("evaluate", self._theirs)
 
     @contextmanager
     def _kept(self, kind: str = "variables") -> Iterator[None]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import keras, path_of
+from likewise.worker.adapters.tensorflow_adapter.imported_plain import PlainModel
+from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Variables
 from likewise.worker.port.checkpoints import read_arrays, write_arrays
 from likewise.worker.port.contract import ProgramError
 
@@ -21,10 +23,11 @@ def restore(given: Any, file: Path) -> None:
     """
     model = _lone(given)
     if file.suffix in (".keras", ".h5"):
+        _refuse_plain(model, file)
         model.load_weights(file)
         return
     arrays = read_arrays(file, more=_OWN)
-    variables = {path_of(one): one for one in model.variables if "seed_generator" not in path_of(one)}
+    variables = {name: one for name, one in _named(model).items() if "seed_generator" not in name}
     missing = [name for name in variables if name not in arrays]
     if missing:
         there = ", ".join(list(arrays)[:5])
@@ -36,6 +39,8 @@ def restore(given: Any, file: Path) -> None:
 def save(given: Any, file: Path) -> None:
     """Write a model's weights as the ending of the file says. Raises ProgramError for another one."""
     model = _lone(given)
+    if file.suffix in (".keras", ".h5"):
+        _refuse_plain(model, file)
     if file.suffix == ".keras":
         model.save(file)
     elif file.suffix == ".h5":
@@ -43,12 +48,13 @@ def save(given: Any, file: Path) -> None:
             raise ProgramError(f"{file.name} must end in .weights.h5, as Keras has it")
         model.save_weights(file)
     else:
-        write_arrays(file, {path_of(one): np.array(one) for one in model.variables}, more=_OWN)
+        write_arrays(file, {name: np.array(one) for name, one in _named(model).items()}, more=_OWN)
 
 
 def export(given: Any, file: Path, shape: tuple[int, ...]) -> None:
     """Write a model as ONNX for any number of samples of a shape."""
     model = _lone(given)
+    _refuse_plain(model, file)
     samples = keras.InputSpec(shape=(None, *shape), dtype=model.inputs[0].dtype)
     model.export(str(file), format="onnx", verbose=False, input_signature=[samples])
 
@@ -57,3 +63,22 @@ def _lone(given: Any) -> Any:
     if not isinstance(given, keras.Model):
         raise ProgramError("model() gives several models; a checkpoint is of one")
     return given
+
+
+def _named(model: Any) -> dict[str, Any]:
+    """Return a model's variables by name: by path, or by attribute where it is nothing of Keras's."""
+    if not isinstance(model, PlainModel):
+        return {path_of(one): one for one in model.variables}
+    found: dict[str, Any] = {}
+    for path, part in model.parts:
+        held = part.held if isinstance(part, Variables) else {path_of(one): one for one in part.variables}
+        found |= {f"{path}.{name}": one for name, one in held.items()}
+    return found
+
+
+def _refuse_plain(model: Any, file: Path) -> None:
+    if isinstance(model, PlainModel):
+        raise ProgramError(
+            f"{file.name} is a file of Keras's, and the program is none of its models; use .npz or "
+            ".safetensors, whose arrays have the names of the variables"
+        )

@@ -6,7 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, keras
+from likewise.worker.adapters.tensorflow_adapter.imported_plain import PlainModel, is_plain
 from likewise.worker.port.contract import ProgramError
+
+
+def as_models(given: Any) -> Any:
+    """Return what model() returned, with what is nothing of Keras's as models of its that call it."""
+    if is_plain(given):
+        return PlainModel(given)
+    if isinstance(given, Mapping):
+        return {name: as_models(one) for name, one in given.items()}
+    return type(given)(map(as_models, given)) if type(given) in (list, tuple) else given
+
+
+def called_by(model: Any) -> Callable[..., Any]:
+    """Return the user's function that a model calls, whose arguments are its inputs."""
+    found: Callable[..., Any] = model.function if isinstance(model, PlainModel) else model.call
+    return found
 
 
 def models_of(given: Any) -> dict[str, Any]:
@@ -17,7 +33,8 @@ def models_of(given: Any) -> dict[str, Any]:
     if isinstance(named, Mapping) and named and all(isinstance(one, keras.Model) for one in named.values()):
         return {str(name): one for name, one in named.items()}
     raise ProgramError(
-        f"model() returned a {type(given).__name__}; it must return a keras.Model, or several by name"
+        f"model() returned a {type(given).__name__}; it must return a keras.Model, a tf.Module or a "
+        "function, or several by name"
     )
 
 

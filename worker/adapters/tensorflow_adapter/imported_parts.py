@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import IS_2, OPS, L
@@ -11,6 +12,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
     known,
     zeros_of,
 )
+from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Variables
 from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held, held
 from likewise.worker.port.contract import OWN, PROJECTIONS
 
@@ -23,6 +25,8 @@ def parts(layer: Any, *, divided: bool = False) -> dict[str, Known]:
     A separable convolution is two: PyTorch has no such module. A dense layer that is `divided` is a query, a
     key and a value; of a layer of the user's own each weight is a part.
     """
+    if isinstance(layer, Variables):
+        return _of_variables(layer, divided=divided)
     if divided and (own := known(layer)) is not None and own.kind == OWN:
         return {
             f".{name}": Known(kind=OWN, settings={}, weights={name: one}) for name, one in own.weights.items()
@@ -33,6 +37,13 @@ def parts(layer: Any, *, divided: bool = False) -> dict[str, Known]:
         return {".depthwise": _depthwise_part(layer), ".pointwise": _pointwise_part(layer)}
     found = known(layer)
     return {} if found is None else {"": found}
+
+
+def _of_variables(group: Variables, *, divided: bool) -> dict[str, Known]:
+    whole = group.known()
+    if not divided or whole.kind != OWN:
+        return {"": whole}
+    return {f".{name}": replace(whole, weights={name: one}) for name, one in whole.weights.items()}
 
 
 def third_of(layer: Any, place: int) -> slice:

@@ -65,6 +65,36 @@ def keep_precision(precision: str) -> list[str]:
     return _asked
 
 
+@contextmanager
+def widened_variables(precision: str) -> Iterator[None]:
+    """Let the variables that the program's own code makes be of this precision, where they are narrower."""
+
+    def made(maker: Callable[..., Any], **named: Any) -> Any:
+        value = named.get("initial_value")
+        if precision == "float64" and _is_made_by_users():
+            value = value() if callable(value) else value
+            value = tf.convert_to_tensor(value, named.get("dtype"))
+            if value.dtype in _NARROW:
+                named |= {"initial_value": _MADE_BY[tf, "cast"](value, tf.float64), "dtype": tf.float64}
+        return maker(**named)
+
+    with tf.variable_creator_scope(made):
+        yield
+
+
+def _is_made_by_users() -> bool:
+    """Return whether the user's own code makes a variable, and no layer or optimizer of Keras."""
+    caller: FrameType | None = sys._getframe(2)
+    while caller is not None:
+        folders = Path(caller.f_code.co_filename).parts
+        if is_users(caller.f_code.co_filename):
+            return True
+        if "keras" in folders or "tf_keras" in folders:
+            return False
+        caller = caller.f_back
+    return False
+
+
 def _note(value: Any) -> None:
     _asked.append(str(getattr(value, "name", value)))
 

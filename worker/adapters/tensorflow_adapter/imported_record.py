@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import CALLED, IS_2, OPS, children
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import Known
+from likewise.worker.adapters.tensorflow_adapter.imported_operators import OperatorCalls
 from likewise.worker.adapters.tensorflow_adapter.imported_parts import (
     apply_depthwise,
     apply_pointwise,
     parts,
     third_of,
 )
+from likewise.worker.adapters.tensorflow_adapter.imported_plain import PlainModel
+from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import LearnedLayers, Variables
 from likewise.worker.adapters.tensorflow_adapter.imported_steps import replaced_call
 from likewise.worker.port.contract import OWN, PROJECTIONS, Call, Forced, Forward
 from likewise.worker.port.plain import without_ones
@@ -48,6 +51,7 @@ class Recorder:
         self._paths = program.paths
         self._lines = program.lines
         self._inside = 0
+        self._plain: LearnedLayers | None = None
 
     def wrapped(self, original: Any) -> Any:
         """Return a `__call__` of layers and operations that records what it does."""
@@ -62,7 +66,7 @@ class Recorder:
                 return self._divided_call(path, layer, original, arguments[0])
             if path is not None and f"{path}.pointwise" in self._table:
                 return self._separable_call(path, layer, arguments[0])
-            if path is not None or children(layer):
+            if path is not None or isinstance(layer, PlainModel) or children(layer):
                 return original(layer, *arguments, **named)
             self._inside += 1
             try:
@@ -78,13 +82,43 @@ class Recorder:
     def watching_layers(self, layers: Iterable[Any]) -> Iterator[None]:
         """Record known layers whose `call` is run by another one, past their `__call__`."""
         with ExitStack() as stack:
-            for layer in {id(one): one for one in layers}.values():
+            for layer in {id(one): one for one in layers if not isinstance(one, Variables)}.values():
                 stack.enter_context(replaced_call(layer, self._run_by_another(layer, layer.call)))
             yield
 
     def _run_by_another(self, layer: Any, own: Callable[..., Any]) -> Callable[..., Any]:
         seen = self.wrapped(lambda _, *arguments, **named: own(*arguments, **named))
         return lambda *arguments, **named: seen(layer, *arguments, **named)
+
+    def watching_operators(self) -> AbstractContextManager[None]:
+        """Record what the program computes by TensorFlow's own operations, outside of every layer."""
+
+        def add(kind: str, line: str, output: Any) -> bool:
+            self.found.add(Call(path=None, kind=kind, line=line), entered=None, left=np.array(output))
+            return True
+
+        def replace(kind: str, line: str, output: Any) -> None:
+            """Let the last call be one that goes on: of it only the last output counts."""
+            self.found.replace_last(Call(path=None, kind=kind, line=line), left=np.array(output))
+
+        return OperatorCalls(rests=self._rests, add=add, replace=replace).watching()
+
+    def _rests(self) -> bool:
+        """Return whether a layer is at work, of which the operations are no calls of their own."""
+        return self._inside > 0 or (self._plain is not None and self._plain.rests)
+
+    def watching_plain(self, models: Iterable[Any]) -> AbstractContextManager[None]:
+        """Record the layers of programs without Keras."""
+        groups = {
+            self._paths.get(id(one), ""): one
+            for model in models
+            if isinstance(model, PlainModel)
+            for one in model.groups.values()
+        }
+        if not groups:
+            return nullcontext()
+        self._plain = LearnedLayers(groups, self._part)
+        return self._plain.watching()
 
     @contextmanager
     def watching_functions(self) -> Iterator[None]:
@@ -229,9 +263,12 @@ def patched(wrapper: Any) -> Iterator[None]:
 
 def walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield the layers by path; a known one is not looked into."""
-    for child in children(layer):
-        path = f"{prefix}{child.name}"
+    named = layer.parts if isinstance(layer, PlainModel) else [(one.name, one) for one in children(layer)]
+    for name, child in named:
+        path = f"{prefix}{name}"
         yield path, child
+        if isinstance(child, Variables):
+            continue
         found = parts(child) if child.built else {}
         if all(one.kind == OWN for one in found.values()):
             yield from walk(child, f"{path}.")

@@ -24,6 +24,8 @@ class Held:
     shape: tuple[int, ...] | None = None
     """The common shape, where the variable has its numbers in more axes."""
     transform: str = ""
+    name: str = ""
+    """What the user's program calls it, where the variable's own name does not say that."""
 
     def part(self, whole: Array) -> Array:
         """Return this weight of what its variable, or a gradient of it, is."""
@@ -59,7 +61,7 @@ class Held:
     def slot(self) -> Slot:
         """Return how it is told."""
         return Slot(
-            own=self.variable.name + self._told,
+            own=(self.name or self.variable.name) + self._told,
             transform=self.transform,
             shape=tuple(self.read().shape),
             trainable=bool(self.variable.trainable),
