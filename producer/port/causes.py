@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,7 +153,8 @@ def _alike(found: Sequence[Placed]) -> list[Placed]:
     """Tell segments once of which the same lines of both programs give something else, as in a loop."""
     groups: dict[str, list[Placed]] = {}
     for placed in found:
-        key = placed[1].text.partition(", ")[2] if len(placed[1].lines) > 1 else placed[1].text
+        text = re.sub(r" \([\w.]+\)", "", placed[1].text.partition(", ")[2])  # without the module's own path
+        key = f"{text} {placed[1].lines}" if len(placed[1].lines) > 1 else placed[1].text
         groups.setdefault(key, []).append(placed)
     return [
         (place, first.model_copy(update={"also": tuple(_end(one) for _, one in others)}))

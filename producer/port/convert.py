@@ -67,9 +67,21 @@ def convert(port: Port, file: Path, *, tell: Callable[[str], None]) -> Conversio
         if apart > TOLERANCE["float32"]:
             raise RunFailedError(
                 f"{file.name} was written, but read again its outputs are {apart:.2g} apart from those of "
-                f"{source.label}"
+                f"{source.label}{_why(pairing)}"
             )
         return Conversion(file, len(given), apart)
+
+
+def _why(pairing: Pairing) -> str:
+    """Say that settings differ, of which a checkpoint has none."""
+    named = [f"{one.name} of {path}" for path, several in pairing.different.items() for one in several]
+    if not named:
+        return "; likewise port check says why"
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return (
+        f": the weights are right, and the programs have other settings ({both(named[:3])}{more}); likewise "
+        "port check names each with its line"
+    )
 
 
 def _refuse_unproved(pairing: Pairing) -> None:

@@ -297,7 +297,11 @@ class Ladder:
     def _behind(self, name: str) -> PortFinding | None:
         """Return what differs in the forward pass behind a weight's module, so that its gradient does."""
         place = causes.place_of(self._pairing, name.rpartition(".")[0])
-        return next((one for there, one in self._placed if there > place), None)
+
+        def behind(there: int, one: PortFinding) -> bool:
+            return there > place or any(causes.place_of(self._pairing, end) > place + 1 for end in one.also)
+
+        return next((one for there, one in self._placed if behind(there, one)), None)
 
     def _gradients_apart(self, mine: Arrays, theirs: Arrays) -> dict[str, float]:
         """Return how far apart the gradients are, but for modules that give something else already."""

@@ -56,9 +56,15 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
     if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
         return first, kin
     whole = next(iter(there), None)
+    if twin is None and whole is not None and any(one.kind == whole.kind for one in _after(first, here)):
+        return first, None  # the other goes on with what comes later here
     if twin is None and whole is not None and whole.path is not None:  # one module, here written out
         return same_size_twin(whole, changed) or first, whole
     return first, twin or next(iter(there), None)
+
+
+def _after(one: RecordedCall, calls: Sequence[RecordedCall]) -> Sequence[RecordedCall]:
+    return calls[next(place for place, call in enumerate(calls) if call is one) + 1 :]
 
 
 def same_size_twin(one: RecordedCall, calls: Sequence[RecordedCall]) -> RecordedCall | None:

@@ -8,7 +8,7 @@ one program has more. Arithmetic that two authors write otherwise never counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ from likewise.producer.port.partings import Parting, Segment, family, first_part
 Array = NDArray[Any]
 _MOST_CAUSES = 4
 """No more causes than this are looked for in one segment."""
+_MOST_PASSES, _FEW_PASSES = 16, 4
+"""So many passes are run for it; the few are for a large program. What is left is told as it stands."""
 
 
 @dataclass
@@ -35,6 +37,7 @@ class _Looked:
     refed: dict[int, Array] = field(default_factory=dict)
     """What leaves calls of the other program from now on, by their numbers in the pass."""
     ended: bool = False
+    """Whether nothing more can be refed in it."""
     explained: bool = False
     """Whether the places explain the whole segment, each further one by itself."""
 
@@ -48,26 +51,42 @@ class _Looked:
 
 
 def all_partings(pairing: Pairing, numbers: Sequence[int]) -> dict[int, list[Parting]]:
-    """Return where these segments part, the first place first.
+    """Return where these segments part, the first place first, the segments in their order of use.
 
-    There are more places than the first only where all of them together explain the segment.
+    There are more places than the first only where all of them together explain the segment; there are none
+    where what was refed in the segments before explains it.
     """
-    looked = {number: _Looked() for number in numbers}
-    forced = pairing.forced
-    for _ in range(_MOST_CAUSES):
-        for number, one in looked.items():
-            if not one.ended:
-                _look(pairing, forced, number, one)
-        if all(one.ended for one in looked.values()):
-            break
-        refed = {place: array for one in looked.values() for place, array in one.refed.items()}
-        forced = forced_pass(pairing.other, pairing.inputs, pairing.mapping, pairing.calls, refed=refed)
-        if len(forced.calls) != len(pairing.forced.calls):  # what it runs depends on what it is fed
-            break
-        for number, one in looked.items():
-            if not one.ended and _apart(forced, number) <= pairing.tolerance:
-                one.ended = one.explained = True
-    return {number: one.partings[: None if one.explained else 1] for number, one in looked.items()}
+    found: dict[int, list[Parting]] = {}
+    refed: dict[int, Array] = {}
+    forced, passes = pairing.forced, _FEW_PASSES if pairing.is_large else _MOST_PASSES
+    for number in numbers:
+        one = _Looked()
+        if refed and _apart(forced, number) <= pairing.tolerance:
+            found[number] = []
+            continue
+        kept = forced
+        for _ in range(_MOST_CAUSES):
+            _look(pairing, forced, number, one)
+            if one.ended or passes == 0:
+                break
+            passes -= 1
+            forced = _refed(pairing, {**refed, **one.refed})
+            if len(forced.calls) != len(pairing.forced.calls):  # what it runs depends on what it is fed
+                forced, passes = kept, 0
+                break
+            if _apart(forced, number) <= pairing.tolerance:
+                one.explained = True
+                break
+        if one.explained:
+            refed |= one.refed
+        else:
+            forced = kept
+        found[number] = one.partings[: None if one.explained else 1]
+    return found
+
+
+def _refed(pairing: Pairing, refed: Mapping[int, Array]) -> ForcedPass:
+    return forced_pass(pairing.other, pairing.inputs, pairing.mapping, pairing.calls, refed=refed)
 
 
 def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> None:
@@ -75,6 +94,8 @@ def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> No
     segment, _ = forced.segment(number)
     left = one.left(segment)
     mine, theirs = first_parting(left, pairing.tolerance)
+    if mine is not None and theirs is None and _is_given(pairing, forced, mine):
+        mine = None  # it is there, before a module that stands elsewhere in the reference
     refed, wanted = theirs, None
     if mine is None and theirs is not None:
         wanted = _without(pairing, forced, number, one, theirs)
@@ -83,16 +104,31 @@ def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> No
         refed = theirs if mine.left.size == theirs.left.size else same_size_twin(mine, left[1])
         if refed is not None and (kin or not one.partings):
             wanted = _nearest(_lyings(mine.left, refed.left.shape), refed.left)
+    elif mine is not None:
+        refed, wanted = _with(pairing, segment, mine)
     lacks = mine is not None and bool(one.partings) and _lacks(pairing, forced, number, mine)
     one.partings.append((mine, None if lacks else theirs))
-    if lacks or wanted is None or theirs is None or refed is None:
+    if lacks or wanted is None or refed is None:
         one.ended, one.explained = True, lacks
         return
     if mine is not None:
         one.handled[0].add(_place(mine, segment[0]))
-    between = range(_place(theirs, segment[1]), _place(refed, segment[1]) + 1)
+    between = range(_place(theirs or refed, segment[1]), _place(refed, segment[1]) + 1)
     one.handled[1].update(between if between else [_place(refed, segment[1])])
     one.refed[_place(refed, forced.calls)] = wanted
+
+
+def _is_given(pairing: Pairing, forced: ForcedPass, mine: RecordedCall) -> bool:
+    return any(_has_numbers_of(mine.left, two.left, pairing) for two in forced.calls)
+
+
+def _with(pairing: Pairing, segment: Segment, mine: RecordedCall) -> tuple[RecordedCall | None, Array | None]:
+    """Return the other program's call after which the reference has one more, and what that one gives."""
+    for before in reversed(segment[0][: _place(mine, segment[0])]):
+        for two in reversed(segment[1]):
+            if _has_numbers_of(before.left, two.left, pairing):
+                return two, _nearest(_lyings(mine.left, two.left.shape), two.left)
+    return None, None
 
 
 def _without(
@@ -140,7 +176,11 @@ def _nearest(several: Iterator[Array] | Sequence[Array], to: Array) -> Array | N
 
 
 def _apart(forced: ForcedPass, number: int) -> float:
-    return forced.outputs if number == len(forced.steps) else forced.steps[number].segment
+    """Return how far apart a segment is; with the module behind it where that could not be fed the same."""
+    if number == len(forced.steps):
+        return forced.outputs
+    step = forced.steps[number]
+    return step.segment if step.fed else step.local
 
 
 def _place(call: RecordedCall, calls: Sequence[RecordedCall]) -> int:

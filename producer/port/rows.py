@@ -60,6 +60,8 @@ def _row(pairing: Pairing, pair: Pair, name: str, step: PairStep | None) -> Weig
         why = "it was not seen in evaluation"
     elif step.local <= pairing.tolerance:
         status, why = "proved", ""
+    elif pairing.changes.get(pair.reference.path):
+        status, why = "proved", "with the same settings, the modules give the same"
     else:
         why = f"fed the same, the modules give numbers that are {gap(step.local)} apart"
     if status == "shape_only" and names in pairing.beforehand.by_hand:

@@ -15,6 +15,7 @@ from likewise.producer.port.evidence import PairStep, first_calls, follows, forc
 from likewise.producer.port.exchanged import RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, WeightMapping
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.settings import CHANGEABLE, Difference, own_zeros
 from likewise.producer.port.wiring import by_neighbours
 
 Array = NDArray[Any]
@@ -44,6 +45,7 @@ def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
     _settle_own(pairing)
     pairing.changes = _prove_by_change(pairing)
     pairing.finish(tell)
+    pairing.changes |= _prove_alike(pairing)
 
 
 def _settle_steps(pairing: Pairing) -> None:
@@ -292,3 +294,66 @@ def _prove_by_change(pairing: Pairing) -> dict[str, bool | None]:
         pairing.reference.load({name: pairing.weights[name] for name in names})
         pairing.other.load(pairing.loaded())
     return found
+
+
+def _prove_alike(pairing: Pairing) -> dict[str, bool | None]:
+    """Prove the pairs whose modules differ by a setting, or by a bias that only one has, without that.
+
+    The other program's modules are given the reference's numbers for one pass, its paddings too, and a bias
+    that the reference alone has rests.
+    """
+    pairs = [step.pair for step in pairing.forced.steps if step.local > pairing.tolerance]
+    changed = [pair for pair in pairs if _give(pairing, pair, to_reference=True)]
+    resting = {
+        f"{pair.reference.path}.{name}": np.zeros(pair.reference.shape(name) or ())
+        for pair in pairs
+        for name in pair.lonely[0]
+        if name == "bias"
+    }
+    if not changed and not resting:
+        return {}
+    calls = pairing.calls
+    if resting:
+        pairing.reference.load(resting)
+        calls = pairing.reference.forward(pairing.batch.inputs)
+        pairing.reference.load({name: pairing.weights[name] for name in resting})
+    steps = forced_pass(pairing.other, pairing.inputs, pairing.mapping, calls).steps
+    for pair in changed:
+        _give(pairing, pair, to_reference=False)
+    paths = {pair.reference.path for pair in pairs}
+    return {
+        step.pair.reference.path: True
+        for step in steps
+        if step.pair.reference.path in paths and step.local <= pairing.tolerance
+    }
+
+
+def _give(pairing: Pairing, pair: Pair, *, to_reference: bool) -> bool:
+    """Give a module of the other program the reference's settings, or its own; return whether it can be."""
+    given = False
+    for one in pairing.different[pair.reference.path]:
+        value = one.reference if to_reference else one.other
+        if one.name == "padding":
+            call = pairing.call(pair)
+            value = None if call is None else zeros_as(pair, one, call, to_reference=to_reference)
+        elif one.name not in CHANGEABLE:
+            continue
+        if value is not None:
+            given |= pairing.other.change(pair.other.path, one.name, value)
+    return given
+
+
+def zeros_as(
+    pair: Pair, padding: Difference, call: RecordedCall, *, to_reference: bool
+) -> list[list[int]] | None:
+    """Return the zeros that the other's convolution itself has to add for a padding, given what a call before
+    adds; None where it cannot.
+    """
+    own = None if call.entered is None else own_zeros(pair.other, call.entered.shape)
+    if own is None or not isinstance(padding.reference, list) or not isinstance(padding.other, list):
+        return None
+    wanted = np.array(own)
+    if to_reference:
+        wanted = wanted + np.array(padding.reference) - np.array(padding.other)
+    found: list[list[int]] = wanted.tolist()
+    return None if np.any(wanted < 0) else found

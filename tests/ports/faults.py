@@ -111,7 +111,7 @@ FAULTS = [
     Fault(
         "lstm", "self.lstm(self.words(tokens))", "self.lstm(self.words(tokens.flip(1)))", "forward", "words"
     ),
-    Fault("attention", "/ self.width**0.5", "/ self.width", "forward", "softmax"),
+    Fault("attention", "/ self.width**0.5", "/ self.width", "forward", "divide"),
     Fault("attention", "softmax(dim=-1)", "softmax(dim=-2)", "forward", "softmax"),
     Fault(
         "attention",
@@ -142,7 +142,7 @@ FAULTS = [
     Fault("transformer", "batch_first=True", "batch_first=True, norm_first=True", "forward", "attention"),
     Fault("transformer", "batch_first=True", "batch_first=True, activation='gelu'", "forward", "relu"),
     Fault("transformer", "~attention_mask", "attention_mask", "forward", "softmax"),
-    Fault("transformer", "+ self.positions", "+ self.positions.flip(1)", "forward", "attention.query"),
+    Fault("transformer", "+ self.positions", "+ self.positions.flip(1)", "forward", "add"),
     Fault("transformer", "+ self.positions", "", "mapping", "positions"),
     Fault("stacked", "last[-2], last[-1]", "last[-1], last[-2]", "forward", "head"),
     Fault("stacked", "torch.cat([last[-2], last[-1]], dim=1)", "_steps[:, -1]", "forward", "head"),

@@ -29,7 +29,7 @@ CHANGES = (
     ("ops.square", "tf.square"),
     ("negative_slope=", "alpha="),
 )
-NAMES = ("mlp", "conv", "autoencoder", "stacked")
+NAMES = ("mlp", "conv", "autoencoder", "stacked", "video")
 Check = Callable[..., PortCheck]
 
 
@@ -76,6 +76,7 @@ def test_a_right_port_of_keras_2_holds_on_every_rung(check: Check, name: str) ->
         ("conv", ("nn.LeakyReLU(0.2)", "nn.LeakyReLU()"), "leaky_re_lu", "LeakyReLU"),
         ("conv", (", eps=1e-7", ""), "optimizer.epsilon", "Adam"),
         ("autoencoder", ("F.elu", "F.relu"), "elu", "elu"),
+        ("video", ("F.max_pool2d", "F.avg_pool2d"), "frames.frame.shrink", "MaxPooling2D"),
     ],
 )
 def test_a_planted_fault_is_named_with_the_line_of_keras_2(

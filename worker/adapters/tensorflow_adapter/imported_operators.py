@@ -57,6 +57,9 @@ _NAMES = {
 _AROUND = ("traceback_utils.py", "dispatch.py", "weak_tensor_ops.py", "tf_decorator.py")
 """Files of TensorFlow that stand between a call and the function that was called."""
 
+_NOT_THE_PROGRAM_S = ("backprop.py", "imported_record.py")
+"""Files that compute of themselves: gradients, and what stands in the place of a layer's tensors."""
+
 
 class _Caller(NamedTuple):
     """The user's frame that called, and that of the function which it called."""
@@ -142,7 +145,7 @@ def _whose_file(filename: str) -> str:
             "user"
             if is_users(filename)
             else "keras"
-            if (of_keras and not functions) or filename.endswith("backprop.py")
+            if (of_keras and not functions) or filename.endswith(_NOT_THE_PROGRAM_S)
             else "around"
             if filename.endswith(_AROUND)
             else "tensorflow"

@@ -28,6 +28,7 @@ _APART = 1e-4
 """A layer that gives something else by so much of its largest number is called one step at a time."""
 
 _original = L.TimeDistributed.call
+_original_mask = L.TimeDistributed.compute_mask
 _chosen: dict[int, str] = {}
 """How each wrapper calls its layer, by the wrapper's id; as fits best where none is named."""
 _looped: set[int] = set()
@@ -43,6 +44,8 @@ def show_steps() -> None:
     _chosen.clear()
     _looped.clear()
     L.TimeDistributed.call = _call
+    if IS_2:
+        L.TimeDistributed.compute_mask = _compute_mask
     tf.vectorized_map = _mapped
 
 
@@ -86,6 +89,17 @@ def _call(wrapper: Any, inputs: Any, training: bool | None = None, mask: Any = N
             _looped.add(id(wrapper))
         return right
     return output
+
+
+def _compute_mask(wrapper: Any, inputs: Any, mask: Any = None) -> Any:
+    """Return a wrapper's mask. Keras 2 runs the layers of a `Sequential` a second time for it, which is left
+    out where no mask can come of it and nothing is moved by it.
+    """
+    within = [wrapper.layer, *_within(wrapper.layer)]
+    masks = any(isinstance(one, L.Masking) or getattr(one, "mask_zero", False) for one in within)
+    if mask is None and not masks and not any(_looks_across_samples(one) for one in within):
+        return None
+    return _original_mask(wrapper, inputs, mask)
 
 
 def _called(wrapper: Any, inputs: Any, way: str, *, training: bool | None, mask: Any) -> Any:

@@ -207,7 +207,13 @@ class Recorder:
             in_place=in_place,
         )
         forced = self.found.add_forced(call, entered=None, left=_array(output))
-        return gave if forced is None or output is not gave or in_place else _through(output, forced)
+        if forced is None or output is not gave:
+            return gave
+        if in_place:  # whoever holds the tensor is given the same
+            if not torch.is_grad_enabled() or not output.requires_grad:
+                output.copy_(_through(output.clone(), forced))
+            return gave
+        return _through(output, forced)
 
 
 class _Functions(TorchFunctionMode):  # type: ignore[misc]
