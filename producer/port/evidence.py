@@ -161,6 +161,11 @@ def forced_pass(
     others = {pair.other.path for pair in at_work}
     mine = {pair.reference.path: pair.other.path for pair in at_work}
     theirs = {pair.other.path: pair.reference.path for pair in at_work}
+    # A table of positions that the other program has as numbers of its own: what it gives is no difference.
+    tables = {
+        one.path for pair in mapping.pairs for one in (pair.reference, pair.other) if one.kind == "embedding"
+    }
+    tables -= anchors | others
     steps = []
     for pair in at_work:
         one, two = reference[here[pair.reference.path]], calls[there[pair.other.path]]
@@ -173,13 +178,16 @@ def forced_pass(
         beside = _siblings(calls, places[1], others), _siblings(reference, places[0], anchors)
         skipped = {theirs[path] for path in beside[0]}, {mine[path] for path in beside[1]}
         before = (
-            _since(reference, places[0], anchors, skipped[0]),
-            _since(calls, places[1], others, skipped[1]),
+            _since(reference, places[0], anchors, skipped[0], tables),
+            _since(calls, places[1], others, skipped[1], tables),
         )
         fed = one.entered is None or two.entered is None or _is_fed(pair, one.entered, two.entered)
         left = _kept_by_both(pair, one.left, two.left)
         steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
-    after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
+    after = (
+        _since(reference, len(reference), anchors, frozenset(), tables),
+        _since(calls, len(calls), others, frozenset(), tables),
+    )
     returned = outputs_of(reference), outputs_of(calls)
     forms, outputs = forms_of(*returned)
     shapes = [one.shape for one in returned[0].values()], [one.shape for one in returned[1].values()]
@@ -228,9 +236,11 @@ def _is_of_every_sample(one: NDArray[Any], several: NDArray[Any]) -> bool:
 
 
 def _since(
-    calls: Sequence[RecordedCall], place: int, anchors: set[str], skipped: Set[str] = frozenset()
+    calls: Sequence[RecordedCall], place: int, anchors: set[str], skipped: Set[str], hidden: Set[str]
 ) -> tuple[RecordedCall, ...]:
-    """Return the calls since the last paired module, or since the first of those that are skipped."""
+    """Return the calls since the last paired module, or since the first of those that are skipped,
+    without those of hidden modules.
+    """
     begin, left = place, set(skipped)
     while begin and (calls[begin - 1].path not in anchors or calls[begin - 1].path in left):
         path = calls[begin - 1].path
@@ -238,7 +248,7 @@ def _since(
             break
         left.discard(path or "")
         begin -= 1
-    return tuple(call for call in calls[begin:place] if call.path not in anchors)
+    return tuple(call for call in calls[begin:place] if call.path not in anchors and call.path not in hidden)
 
 
 def _siblings(calls: Sequence[RecordedCall], place: int, anchors: set[str]) -> list[str]:

@@ -58,9 +58,10 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
     whole = next(iter(there), None)
     if twin is None and whole is not None and any(one.kind == whole.kind for one in _after(first, here)):
         return first, None  # the other goes on with what comes later here
-    if twin is None and whole is not None and whole.path is not None:  # one module, here written out
-        return same_size_twin(whole, changed) or first, whole
-    return first, twin or next(iter(there), None)
+    if twin is None:  # what one program writes out step by step, the other may have as one
+        pairs = ((one, same_size_twin(one, there)) for one in changed)
+        return next(((one, two) for one, two in pairs if two is not None), (first, whole))
+    return first, twin
 
 
 def _after(one: RecordedCall, calls: Sequence[RecordedCall]) -> Sequence[RecordedCall]:
@@ -70,7 +71,12 @@ def _after(one: RecordedCall, calls: Sequence[RecordedCall]) -> Sequence[Recorde
 def same_size_twin(one: RecordedCall, calls: Sequence[RecordedCall]) -> RecordedCall | None:
     """Return the call whose numbers come nearest to those of another one, of as many."""
     same = [two for two in calls if two.left.size == one.left.size]
-    return min(same, key=lambda two: _numbers_apart(one, two), default=None)
+    return min(same, key=lambda two: _numbers_apart(one.left, _within(one.left, two.left)), default=None)
+
+
+def _within(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
+    """Return a tensor with infinities, such as a mask's, as the extremes of another one."""
+    return two if not one.size or np.isfinite(two).all() else np.clip(two, one.min(), one.max())
 
 
 def family(call: RecordedCall) -> str | None:
@@ -160,12 +166,12 @@ def gives_the_same(one: RecordedCall, calls: Sequence[RecordedCall], tolerance: 
 
 
 def _alike(one: RecordedCall, two: RecordedCall, tolerance: float) -> bool:
-    return one.left.size == two.left.size and _numbers_apart(one, two) <= tolerance
+    return one.left.size == two.left.size and _numbers_apart(one.left, two.left) <= tolerance
 
 
-def _numbers_apart(one: RecordedCall, two: RecordedCall) -> float:
+def _numbers_apart(one: NDArray[Any], two: NDArray[Any]) -> float:
     """Return how far apart the numbers of two tensors of one size are, in whatever order."""
-    first, second = one.left.ravel(), two.left.ravel()
+    first, second = one.ravel(), two.ravel()
     if first.size > _MOST_COMPARED:
         first, second = _moments(first), _moments(second)
     else:

@@ -162,12 +162,12 @@ FAULTS = [
     Fault("preact", "x = F.relu(x)\n", "x = F.relu(x, inplace=True)\n", "forward", "add"),
     Fault("preact", "return shortcut +", "return x +", "forward", "add"),
     Fault("preact", "F.adaptive_avg_pool2d(F.relu(x), 1)", "F.adaptive_avg_pool2d(x, 1)", "forward", "relu"),
-    Fault("tokens", "x], dim=1) + self.position", "x], dim=1) - self.position", "forward", "before"),
+    Fault("tokens", "x], dim=1) + self.position", "x], dim=1) - self.position", "forward", "add"),
     Fault(
         "tokens", "query, key, value =", "key, query, value =", "mapping", "c_attn", "order", line="Conv1D(24"
     ),
-    Fault("tokens", ".triu(1)", ".triu(2)", "forward", "softmax"),
-    Fault("tokens", "/ 8**0.5", "/ 8", "forward", "softmax"),
+    Fault("tokens", ".triu(1)", ".triu(2)", "forward", "subtract"),
+    Fault("tokens", "/ 8**0.5", "/ 8", "forward", "divide"),
     Fault("video", "F.max_pool2d(", "F.avg_pool2d(", "forward", "shrink"),
     Fault("video", "torch.tanh(", "torch.sigmoid(", "forward", "tanh"),
     Fault("video", "nn.Dropout(0.2)", "nn.Dropout(0.5)", "settings", "drop", "rate"),
