@@ -24,7 +24,9 @@ Array = NDArray[Any]
 _MOST_CAUSES = 4
 """No more causes than this are looked for in one segment."""
 _MOST_PASSES, _FEW_PASSES = 16, 4
-"""So many passes are run for it; the few are for a large program. What is left is told as it stands."""
+"""At most so many passes are run for it, the few of a large program. Segments left then are told as they
+stand.
+"""
 
 
 @dataclass

@@ -62,7 +62,7 @@ def test_a_port_file_is_written_and_its_json_says_what_is_next(
     assert json.loads(kept.stdout) == document, "the local stack keeps it"
     assert [rung["name"] for rung in document["rungs"]] == ["settings", "mapping"]
     assert document["next"].startswith("padding of conv")
-    assert {row["status"] for row in document["mapping"]} == {"proved", "shape_only"}
+    assert {row["status"] for row in document["mapping"]} == {"proved"}
 
 
 def test_a_program_that_fails_is_told_with_its_own_line(
@@ -71,7 +71,15 @@ def test_a_program_that_fails_is_told_with_its_own_line(
     (tmp_path / "bad.py").write_text("import torch\n\n\ndef model():\n    return torch.nn.Linear(2)\n")
     (tmp_path / "dies.py").write_text("import torch, os\n\n\ndef model():\n    os._exit(3)\n")
     (tmp_path / "good.py").write_text("import torch\n\n\ndef model():\n    return torch.nn.Linear(2, 2)\n")
-    for name, words in (("bad.py", "bad.py:5"), ("dies.py", "ended its process (status 3)")):
+    (tmp_path / "lacks.py").write_text("import torch\nimport nowhere_to_be_found\n")
+    for name, words in (
+        ("bad.py", "bad.py:5"),
+        ("dies.py", "ended its process (status 3)"),
+        (
+            "lacks.py",
+            "name its package, which Likewise installs into one of its own (requirements: [PACKAGE])",
+        ),
+    ):
         answer = likewise(
             "port", "check", "good.py", name, home=home, environments=environments, cwd=tmp_path
         )

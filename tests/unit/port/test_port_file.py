@@ -44,6 +44,16 @@ def test_a_port_file_names_sides_by_label(folder: Path) -> None:
     assert port.name == "mine"
 
 
+def test_a_side_may_say_what_its_environment_has(folder: Path) -> None:
+    (folder / "port.yaml").write_text(
+        'sides:\n  old: {program: k.py:build, version: "2.20.*"}\n'
+        "  new: {program: t.py, requirements: [pytorchcv, 'timm==1.0.*']}\n"
+    )
+    old, new = read_port([f"{folder}/port.yaml"], None).programs
+    assert (old.version, old.requirements) == ("2.20.*", ())
+    assert (new.version, new.requirements) == (None, ("pytorchcv", "timm==1.0.*"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -55,6 +65,11 @@ def test_a_port_file_names_sides_by_label(folder: Path) -> None:
         ),
         ("sides: {a: {program: k.py}, b: {program: t.py, environment: nowhere}}", "has no bin/python"),
         ("sides: {a: {program: k.py}, b: {program: t.py}}\ndata: {type: npz, path: no.npz}", "data.path"),
+        (
+            "sides: {a: {program: k.py}, b: {program: t.py, environment: x, requirements: [timm]}}",
+            "has an environment and requirements: nothing is installed into an environment of yours",
+        ),
+        ("sides: {a: {program: k.py, version: '>2'}, b: {program: t.py}}", "sides.a.version"),
         ("model: {layers: []}\nsides: {}", "likewise compare takes it"),
         ("sides: {a: {programm: k.py}, b: {program: t.py}}", "sides.a.programm"),
         ("sides: [", "is not YAML"),

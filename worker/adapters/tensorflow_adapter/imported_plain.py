@@ -75,12 +75,12 @@ class PlainModel(keras.Model):  # type: ignore[misc]
 
     @property
     def trainable_variables(self) -> list[Any]:
-        """Return those that are trained."""
+        """Return the variables that are trained."""
         return [one for one in self.variables if one.trainable]
 
     @property
     def non_trainable_variables(self) -> list[Any]:
-        """Return the others."""
+        """Return the variables that nothing trains."""
         return [one for one in self.variables if not one.trainable]
 
     @property
