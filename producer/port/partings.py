@@ -56,12 +56,17 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
     if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
         return first, kin
     whole = next(iter(there), None)
-    if twin is None and whole is not None and any(one.kind == whole.kind for one in _after(first, here)):
+    if twin is None and whole is not None and _does(whole) in map(_does, _after(first, here)):
         return first, None  # the other goes on with what comes later here
     if twin is None:  # what one program writes out step by step, the other may have as one
         pairs = ((one, same_size_twin(one, there)) for one in changed)
         return next(((one, two) for one, two in pairs if two is not None), (first, whole))
     return first, twin
+
+
+def _does(call: RecordedCall) -> str:
+    """Return what a call does, by whatever name: to average over an axis is to pool."""
+    return "pool" if call.kind == "mean" else family(call) or call.kind
 
 
 def _after(one: RecordedCall, calls: Sequence[RecordedCall]) -> Sequence[RecordedCall]:
