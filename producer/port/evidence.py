@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from likewise.producer.port.exchanged import Arrays, RecordedCall, relative_difference
 from likewise.producer.port.forms import OutputForms, forms_of
 from likewise.producer.port.hosted import Hosted
-from likewise.producer.port.mapping import Pair, WeightMapping
+from likewise.producer.port.mapping import OWN, Pair, WeightMapping
 from likewise.producer.port.partings import OUTPUTS, Segment, calls_alone
 from likewise.shared.port.wire import nth_call
 
@@ -161,11 +161,15 @@ def forced_pass(
     others = {pair.other.path for pair in at_work}
     mine = {pair.reference.path: pair.other.path for pair in at_work}
     theirs = {pair.other.path: pair.reference.path for pair in at_work}
-    # A table of positions that the other program has as numbers of its own: what it gives is no difference.
-    tables = {
-        one.path for pair in mapping.pairs for one in (pair.reference, pair.other) if one.kind == "embedding"
+    # What a module gives that is not seen at work in both is no difference, but where one writes out what the
+    # other has as a layer; a table of positions may be numbers of the program's own.
+    unseen = {
+        one.path
+        for pair in mapping.pairs
+        for one in (pair.reference, pair.other)
+        if OWN not in (pair.reference.kind, pair.other.kind) or one.kind == "embedding"
     }
-    tables -= anchors | others
+    unseen -= anchors | others
     steps = []
     for pair in at_work:
         one, two = reference[here[pair.reference.path]], calls[there[pair.other.path]]
@@ -178,15 +182,15 @@ def forced_pass(
         beside = _siblings(calls, places[1], others), _siblings(reference, places[0], anchors)
         skipped = {theirs[path] for path in beside[0]}, {mine[path] for path in beside[1]}
         before = (
-            _since(reference, places[0], anchors, skipped[0], tables),
-            _since(calls, places[1], others, skipped[1], tables),
+            _since(reference, places[0], anchors, skipped[0], unseen),
+            _since(calls, places[1], others, skipped[1], unseen),
         )
         fed = one.entered is None or two.entered is None or _is_fed(pair, one.entered, two.entered)
         left = _kept_by_both(pair, one.left, two.left)
         steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
     after = (
-        _since(reference, len(reference), anchors, frozenset(), tables),
-        _since(calls, len(calls), others, frozenset(), tables),
+        _since(reference, len(reference), anchors, frozenset(), unseen),
+        _since(calls, len(calls), others, frozenset(), unseen),
     )
     returned = outputs_of(reference), outputs_of(calls)
     forms, outputs = forms_of(*returned)

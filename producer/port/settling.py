@@ -17,6 +17,7 @@ from likewise.producer.port.mapping import Pair, Seen, WeightMapping
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.settings import CHANGEABLE, Difference, own_zeros
 from likewise.producer.port.wiring import by_neighbours
+from likewise.shared.errors import RunFailedError
 
 Array = NDArray[Any]
 Signature = tuple[Any, ...]
@@ -31,6 +32,8 @@ _MOST_WRAPPERS = 12
 _MOST_CHANGED = 32
 """No more pairs are proved by a change, each of which costs a pass of both programs."""
 _CHANGE = 0.1
+_GIVEN = ("padding", "use_bias")
+"""Beside what a live module can be given as a number: zeros around its input, and a bias that rests."""
 
 
 def settle(pairing: Pairing, tell: Callable[[str], None]) -> None:
@@ -303,7 +306,12 @@ def _prove_alike(pairing: Pairing) -> dict[str, bool | None]:
     that the reference alone has rests.
     """
     pairs = [step.pair for step in pairing.forced.steps if step.local > pairing.tolerance]
-    changed = [pair for pair in pairs if _give(pairing, pair, to_reference=True)]
+    changed = [
+        pair
+        for pair in pairs
+        if {one.name for one in pairing.different[pair.reference.path]} <= {*CHANGEABLE, *_GIVEN}
+        and _give(pairing, pair, to_reference=True)
+    ]
     resting = {
         f"{pair.reference.path}.{name}": np.zeros(pair.reference.shape(name) or ())
         for pair in pairs
@@ -317,9 +325,13 @@ def _prove_alike(pairing: Pairing) -> dict[str, bool | None]:
         pairing.reference.load(resting)
         calls = pairing.reference.forward(pairing.batch.inputs)
         pairing.reference.load({name: pairing.weights[name] for name in resting})
-    steps = forced_pass(pairing.other, pairing.inputs, pairing.mapping, calls).steps
-    for pair in changed:
-        _give(pairing, pair, to_reference=False)
+    try:
+        steps = forced_pass(pairing.other, pairing.inputs, pairing.mapping, calls).steps
+    except RunFailedError:  # the program is not made for other shapes
+        steps = ()
+    finally:
+        for pair in changed:
+            _give(pairing, pair, to_reference=False)
     paths = {pair.reference.path for pair in pairs}
     return {
         step.pair.reference.path: True
