@@ -51,17 +51,29 @@ def first_parting(segment: Segment, tolerance: float) -> Parting:
             ((one, two) for one in segment[0] for two in segment[1] if reordered(one, two, tolerance)),
             (None, next(iter(there), None)),
         )
-    twin = same_size_twin(first, there)
+    return _with_counterpart(first, changed, here, there)
+
+
+def _with_counterpart(
+    first: RecordedCall,
+    changed: Sequence[RecordedCall],
+    here: Sequence[RecordedCall],
+    there: Sequence[RecordedCall],
+) -> Parting:
+    """Return a call of the reference, or one that comes later, with what the other side has in its place."""
+    twin, whole = same_size_twin(first, there), next(iter(there), None)
     kin = next((two for two in there if _is_kin_in_a_loop(first, two)), None)
     if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
         return first, kin
-    whole = next(iter(there), None)
-    if twin is None and whole is not None and _does(whole) in map(_does, _after(first, here)):
-        return first, None  # the other goes on with what comes later here
-    if twin is None:  # what one program writes out step by step, the other may have as one
-        pairs = ((one, same_size_twin(one, there)) for one in changed)
-        return next(((one, two) for one, two in pairs if two is not None), (first, whole))
-    return first, twin
+    if twin is not None or whole is None:
+        return first, twin
+    if _does(first) == _does(whole):  # of another size, as behind a module that gave another shape
+        return first, whole
+    if _does(whole) in map(_does, _after(first, here)):  # the other goes on with what comes later here
+        return first, None
+    # What one program writes out step by step, the other may have as one.
+    pairs = ((one, same_size_twin(one, there)) for one in changed)
+    return next(((one, two) for one, two in pairs if two is not None), (first, whole))
 
 
 def _does(call: RecordedCall) -> str:
