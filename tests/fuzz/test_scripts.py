@@ -145,7 +145,7 @@ def test_whatever_stands_among_the_runs_that_wait_keeps_none_from_being_found(
         leases.let_go(found, why="expired")
     woken = [
         found
-        for found, since in leases.waiting(QUEUE, before_s=1e12)
+        for found, since in leases.waiting(QUEUE, before_s=1e12, now_s=1e12)
         if leases.wake(QUEUE, found, since_s=since)
     ]
     assert woken == [run_id]
