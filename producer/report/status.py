@@ -1,4 +1,7 @@
-"""Where things stand, as documents: the experiments, an unfinished one, the workers, every link's health."""
+"""Where things stand, as documents: the experiments, an unfinished one, the workers, every link's health.
+
+Longer than 400 lines: a run that waits, trains or has lost its worker is called the same in each of them.
+"""
 
 from __future__ import annotations
 
