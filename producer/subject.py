@@ -40,7 +40,7 @@ _SHOWN = 2
 
 
 @dataclass(kw_only=True)
-class _Found:
+class _FoundKind:
     """It holds what was found for one kind."""
 
     record: KeptRecord | None = None
@@ -55,7 +55,7 @@ class _Search:
 
     session: Session
     named: KeptRecord
-    found: dict[Kind, _Found] = field(default_factory=lambda: {kind: _Found() for kind in ORDER})
+    found: dict[Kind, _FoundKind] = field(default_factory=lambda: {kind: _FoundKind() for kind in ORDER})
     job: ExperimentRecord | None = None
     """The declared job that all others are held against: of two programs, the newest comparison's of their
     name, or else the newest."""

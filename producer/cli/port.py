@@ -27,7 +27,7 @@ Programs = Annotated[
         metavar="PORT", help="A port.yaml, or two programs, such as keras_code.py:build torch_code.py:Net."
     ),
 ]
-Batch = Annotated[
+BatchFile = Annotated[
     Path | None,
     typer.Option(
         "--batch",
@@ -47,7 +47,7 @@ port_app = typer.Typer(
 @port_app.command("check")
 def check(
     programs: Programs,
-    batch: Batch = None,
+    batch: BatchFile = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="RUNG", help="The last rung to climb, such as gradients.")
     ] = None,
@@ -91,7 +91,7 @@ def check(
 @port_app.command("init")
 def init(
     programs: Programs,
-    batch: Batch = None,
+    batch: BatchFile = None,
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where the files are written.")
     ] = Path(),
@@ -152,7 +152,7 @@ def init(
 @port_app.command("map")
 def map_(
     programs: Programs,
-    batch: Batch = None,
+    batch: BatchFile = None,
     pair: Annotated[
         list[str] | None,
         typer.Option("--pair", metavar="A=B", help="Pair a weight of the first with one of the second."),
@@ -198,7 +198,7 @@ def convert(
         Path,
         typer.Option("-o", "--output", metavar="FILE", help=".keras, .weights.h5, .pt, .safetensors, .npz."),
     ],
-    batch: Batch = None,
+    batch: BatchFile = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write one side's weights as a checkpoint of the other, by the proved mapping, and reload it.

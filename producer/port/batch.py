@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.exchanged import Batch, LoadedSamples
+from likewise.producer.port.exchanged import FedBatch, LoadedSamples
 from likewise.shared.errors import DataError
 
 TARGETS = ("y", "targets", "labels")
@@ -19,7 +19,7 @@ LARGE = 50_000
 """A sample with more numbers than this is large: only two are drawn."""
 
 
-def read_batch(path: Path, *, precision: str) -> Batch:
+def read_batch(path: Path, *, precision: str) -> FedBatch:
     """Read an npz file: `y`, `targets` or `labels` are the targets, every other array is an input by
     its name.
     """
@@ -42,14 +42,14 @@ def read_batch(path: Path, *, precision: str) -> Batch:
     if len(set(sizes.values())) != 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise DataError(f"the arrays of {path} have other numbers of samples: {listed}")
-    return Batch(
+    return FedBatch(
         {name: _cast(array, precision) for name, array in arrays.items()},
         _target(targets, precision),
         target=names[0] if names else "y",
     )
 
 
-def draw_batch(spec: dict[str, Any], *, precision: str) -> Batch:
+def draw_batch(spec: dict[str, Any], *, precision: str) -> FedBatch:
     """Draw a batch of the shape that a program says it takes, standard normal, or whole numbers below
     a limit.
     """
@@ -57,14 +57,14 @@ def draw_batch(spec: dict[str, Any], *, precision: str) -> Batch:
     samples = DRAWN_SAMPLES if np.prod(spec["shape"]) <= LARGE else 2
     shape = (samples, *spec["shape"])
     x = draws.integers(0, spec["below"], shape) if spec["below"] else draws.normal(size=shape)
-    return Batch(
+    return FedBatch(
         {"x": _cast(x, precision)},
         None,
         note=f"no batch was given: one of shape {shape} was drawn, without targets (--batch FILE.npz)",
     )
 
 
-def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch:
+def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> FedBatch:
     """Return the first batch that a program's own loader gives. Raises DataError without an input."""
     size = min(samples.sizes[0], MOST_LOADED)
     arrays = {name: array[:size] for name, array in samples.arrays.items()}
@@ -72,7 +72,7 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch
     targets = None if name is None else arrays.pop(name)
     if not arrays:
         raise DataError(f"data('train') of {label} gives no array that could be an input, such as x")
-    return Batch(
+    return FedBatch(
         {key: _cast(array, precision) for key, array in arrays.items()},
         _target(targets, precision),
         target=name or "y",

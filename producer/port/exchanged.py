@@ -82,7 +82,7 @@ class TimedPlan:
 
 
 @dataclass(frozen=True)
-class Batch:
+class FedBatch:
     """Inputs by name, with the samples first, and the targets of the loss."""
 
     inputs: Arrays
@@ -94,7 +94,7 @@ class Batch:
     more: Arrays = field(default_factory=dict)
     """Arrays that no model takes, but a step of the user's own."""
 
-    def for_models(self, arguments: Sequence[str] | None) -> Batch:
+    def for_models(self, arguments: Sequence[str] | None) -> FedBatch:
         """Return the batch of a step whose model takes these inputs; its other arrays are the step's."""
         if arguments is None or len(arguments) >= len(self.inputs):
             return self

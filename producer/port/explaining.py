@@ -23,7 +23,7 @@ from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.models import PortFinding, SeedGap
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.switches import LiveSetting, Switches
-from likewise.producer.port.trainings import TrainedProgram, Trainer
+from likewise.producer.port.trainings import PortTrainer, TrainedProgram
 from likewise.producer.verdict.models import Verdict
 
 MEASURES = ("outputs", "losses", "weights")
@@ -81,12 +81,12 @@ def explain_opened(
     port: Port, found: OpenPort, question: PortQuestion, *, tell: Callable[[str], None]
 ) -> ExplainedPort:
     """Explain two programs that are started already."""
-    return _Explainer(Trainer(port, found, tell), port, question, tell).explain()
+    return _Explainer(PortTrainer(port, found, tell), port, question, tell).explain()
 
 
 class _Explainer:
     def __init__(
-        self, trainer: Trainer, port: Port, question: PortQuestion, tell: Callable[[str], None]
+        self, trainer: PortTrainer, port: Port, question: PortQuestion, tell: Callable[[str], None]
     ) -> None:
         self._trainer, self._port, self._question, self._tell = trainer, port, question, tell
         self._references: dict[int, TrainedProgram] = {}

@@ -102,7 +102,7 @@ class PortFile(Frozen):
 
 
 @dataclass(frozen=True)
-class Program:
+class SideProgram:
     """One side's program, found."""
 
     label: str
@@ -124,7 +124,7 @@ class Port:
     """What is to be checked."""
 
     name: str
-    programs: tuple[Program, Program]
+    programs: tuple[SideProgram, SideProgram]
     batch: Path | None
     precision: Literal["float64", "float32"]
     lock: Path | None = None
@@ -209,7 +209,7 @@ def _of_file(path: Path) -> Port:
     return Port(file.name, (first, second), batch, file.precision, base / LOCK, file.training, seeds)
 
 
-def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
+def _found(label: str, side: PortSide, base: Path, source: str) -> SideProgram:
     file, maker = split(side.program)
     path = (base / file).resolve()
     if not path.is_file():
@@ -224,7 +224,7 @@ def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
             path=f"sides.{label}.checkpoint", message="there is no such file", value=str(checkpoint)
         )
         raise JobFileError(source, [told])
-    return Program(
+    return SideProgram(
         label, framework, path, maker, interpreter, checkpoint, side.version, tuple(side.requirements)
     )
 
@@ -242,7 +242,7 @@ def _of_programs(specs: Sequence[str]) -> Port:
     if labels[0] == labels[1]:
         labels = [f"{labels[0]}-1", f"{labels[1]}-2"]
     first, second = (
-        Program(label, framework, path, maker, None)
+        SideProgram(label, framework, path, maker, None)
         for label, (_, framework, path, maker) in zip(labels, programs, strict=True)
     )
     return Port(first.file.stem, (first, second), None, "float64")
@@ -305,7 +305,7 @@ def _imports_of(path: Path) -> list[str]:
     ]
 
 
-def own_environment(program: Program) -> Path | None:
+def own_environment(program: SideProgram) -> Path | None:
     """Return the virtual environment beside a program, or up to two folders above, that has its framework."""
     packages = frameworks()[program.framework]["imports"]
     for folder in list(program.file.parents)[:3]:

@@ -14,8 +14,8 @@ from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
 from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
 from likewise.producer.port.channels import Pipe, WorkerHosts
-from likewise.producer.port.exchanged import Batch
-from likewise.producer.port.file import Port, Program
+from likewise.producer.port.exchanged import FedBatch
+from likewise.producer.port.file import Port, SideProgram
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck, RungName
@@ -33,7 +33,7 @@ class OpenPort:
     """Both programs in their processes, the reference first, with the batch that they are fed."""
 
     hosts: tuple[Hosted, Hosted]
-    batch: Batch
+    batch: FedBatch
     start: PortStart
 
     def pair(self, precision: str, tell: Callable[[str], None]) -> Pairing:
@@ -80,7 +80,7 @@ def opened_as_written(port: Port, *, tell: Callable[[str], None]) -> Iterator[tu
         yield first, second
 
 
-def _open(host: Hosted, program: Program, precision: str) -> dict[str, Any]:
+def _open(host: Hosted, program: SideProgram, precision: str) -> dict[str, Any]:
     """Import a program. Raises RunFailedError, which says what to do about a package that is missing."""
     try:
         return host.open(program.file, program.maker, precision)
@@ -134,7 +134,7 @@ def _hosted(
         yield Hosted(label, framework, channel, place=shipped.place)
 
 
-def _batch(port: Port, hosts: Sequence[Hosted], opened_: Sequence[dict[str, Any]]) -> Batch:
+def _batch(port: Port, hosts: Sequence[Hosted], opened_: Sequence[dict[str, Any]]) -> FedBatch:
     """Return the user's batch, the first one of the reference's loader, or a drawn one."""
     if port.batch is not None:
         return read_batch(port.batch, precision=port.precision)
@@ -170,7 +170,7 @@ def map_port(port: Port, *, by_hand: Sequence[Mapping[str, str]], tell: Callable
         return answer.model_copy(update={"name": port.name, "files": files})
 
 
-def _interpreter(program: Program, settings: Settings, tell: Callable[[str], None]) -> Path:
+def _interpreter(program: SideProgram, settings: Settings, tell: Callable[[str], None]) -> Path:
     if program.environment is not None:
         return program.environment
     return interpreter_of(

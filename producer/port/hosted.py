@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from likewise.producer.port.channels import Channel, ProgramEndedError
 from likewise.producer.port.exchanged import (
     Arrays,
-    Batch,
     DrawSite,
+    FedBatch,
     FreeTraining,
     LoadedSamples,
     RecordedCall,
@@ -196,7 +196,7 @@ class Hosted:
         names: list[str] | None = self._takes["arguments"]
         return names
 
-    def feed(self, batch: Batch) -> None:
+    def feed(self, batch: FedBatch) -> None:
         """Give the batch, as it lies in this program, to a step of the user's own; build the model."""
         arrays = {**self._inputs(batch.inputs), **_group("more", batch.more)}
         if batch.targets is not None:
@@ -283,7 +283,7 @@ class Hosted:
             float(answer["train_s"]),
         )
 
-    def ready(self, batch: Batch, plan: TimedPlan) -> dict[str, Any]:
+    def ready(self, batch: FedBatch, plan: TimedPlan) -> dict[str, Any]:
         """Make the batches ready that it is timed on; return whether it `trains`, and its `environment`.
 
         The batch is as it lies in this program.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both
-from likewise.producer.port.exchanged import Arrays, Batch, RecordedPass
+from likewise.producer.port.exchanged import Arrays, FedBatch, RecordedPass
 from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.fused import patches_of
 from likewise.producer.port.hosted import Hosted
@@ -103,7 +103,7 @@ class LaidBatch:
 
     word: str | None
     """Which axes were moved; None where it lies as it is given."""
-    batch: Batch
+    batch: FedBatch
     calls: RecordedPass
 
     @property
@@ -114,12 +114,12 @@ class LaidBatch:
         )
 
 
-def forward_in_some_layout(side: Hosted, batch: Batch) -> LaidBatch:
+def forward_in_some_layout(side: Hosted, batch: FedBatch) -> LaidBatch:
     """Run a program on the batch in the first layout in which it runs. Raises RunFailedError for none."""
     return next(_runs(side, batch))
 
 
-def _runs(side: Hosted, batch: Batch, prepare: Callable[[], None] = lambda: None) -> Iterator[LaidBatch]:
+def _runs(side: Hosted, batch: FedBatch, prepare: Callable[[], None] = lambda: None) -> Iterator[LaidBatch]:
     """Run a program in each layout in which it runs; `prepare` is called once it is built.
 
     Raises RunFailedError where it runs in none.
@@ -152,10 +152,10 @@ def _runs(side: Hosted, batch: Batch, prepare: Callable[[], None] = lambda: None
 class _Ways:
     """The layouts in which a program runs, each tried once and no sooner than it is asked for."""
 
-    def __init__(self, side: Hosted, batch: Batch, prepare: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, side: Hosted, batch: FedBatch, prepare: Callable[[], None] = lambda: None) -> None:
         self.side = side
         self._runs = _runs(side, batch, prepare)
-        self.tried: list[tuple[str | None, Batch, NDArray[Any] | None]] = []
+        self.tried: list[tuple[str | None, FedBatch, NDArray[Any] | None]] = []
         """The word, the batch, and what entered the first module."""
         self._last: LaidBatch | None = None
 
@@ -189,7 +189,7 @@ class _Ways:
 
 
 def lay_both(
-    reference: Hosted, other: Hosted, batch: Batch, *, prepare: Callable[[], None]
+    reference: Hosted, other: Hosted, batch: FedBatch, *, prepare: Callable[[], None]
 ) -> tuple[LaidBatch, LaidBatch, list[str]]:
     """Run both programs on the batch, each in the layout in which their first modules get the same.
 
@@ -226,12 +226,12 @@ def _likeness(one: NDArray[Any] | None, two: NDArray[Any] | None) -> float:
 
 def with_targets_laid(
     side: Hosted,
-    batch: Batch,
+    batch: FedBatch,
     word: str | None,
     outputs: Arrays,
     *,
     wanted: Callable[[], float] | None = None,
-) -> Batch:
+) -> FedBatch:
     """Return the batch with its targets as the program's loss takes them: as they are, or moved as inputs.
 
     Masks of pictures are such targets, and so are the classes of sequences whose time comes first. Some

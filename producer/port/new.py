@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from likewise.producer.port.file import Port, Program
+from likewise.producer.port.file import Port, SideProgram
 from likewise.producer.port.frameworks import frameworks
 from likewise.shared.errors import UsageError
 
@@ -33,7 +33,7 @@ def write_port(port: Port, folder: Path, *, force: bool) -> list[Path]:
     return list(texts)
 
 
-def unwritten(program: Program) -> list[str]:
+def unwritten(program: SideProgram) -> list[str]:
     """Return which of loss and optimizer a program does not define; one with a step of its own needs none."""
     there = _defined(program.file)
     return [] if "step" in there else [name for name in _TEMPLATES if name not in there]
@@ -62,7 +62,7 @@ def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _side(program: Program, folder: Path) -> str:
+def _side(program: SideProgram, folder: Path) -> str:
     spelled = frameworks()[program.framework]
     there = _defined(program.file)
     names = [f"{program.maker or 'model'} as make", *(name for name in _TAKEN if name in there)]

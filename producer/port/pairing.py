@@ -20,8 +20,8 @@ from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
 from likewise.producer.port.exchanged import (
     Arrays,
-    Batch,
     DrawSite,
+    FedBatch,
     RecordedCall,
     RecordedPass,
     relative_difference,
@@ -73,7 +73,7 @@ class Pairing:
         self,
         reference: Hosted,
         other: Hosted,
-        batch: Batch,
+        batch: FedBatch,
         *,
         precision: str,
         tell: Callable[[str], None],
@@ -200,7 +200,7 @@ class Pairing:
         self._take_checkpoint()
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
 
-    def _note_axes(self, side: Hosted, word: str | None, given: Batch, fed: Batch) -> None:
+    def _note_axes(self, side: Hosted, word: str | None, given: FedBatch, fed: FedBatch) -> None:
         if word is not None:
             targets = "" if fed.targets is given.targets else ", its targets too"
             self.note(f"{side.label} was fed the batch with its axes as {word}{targets}")

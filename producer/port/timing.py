@@ -19,7 +19,7 @@ from likewise.producer.bench.models import Bench, Phase, TimedRun
 from likewise.producer.bench.protocol import LEAST_ROUNDS, RUNS_A_ROUND, Enough, Samples, alternate
 from likewise.producer.console import progress_console
 from likewise.producer.display import both, count
-from likewise.producer.port.exchanged import Batch, TimedPlan
+from likewise.producer.port.exchanged import FedBatch, TimedPlan
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened, opened_as_written
 from likewise.producer.port.hosted import Hosted
@@ -49,7 +49,7 @@ class HowTimed:
 class _Fed:
     """What both programs are fed, as it lies in each, and what the check said of them."""
 
-    batches: tuple[Batch, Batch]
+    batches: tuple[FedBatch, FedBatch]
     check: PortCheck
     trains: bool
     loader: bool

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.display import both, count, gap, number
 from likewise.producer.port.evidence import outputs_of
-from likewise.producer.port.exchanged import Arrays, Batch, FreeTraining, RowOrder, relative_difference
+from likewise.producer.port.exchanged import Arrays, FedBatch, FreeTraining, RowOrder, relative_difference
 from likewise.producer.port.file import Port, PortPlan
 from likewise.producer.port.flow import OpenPort, opened
 from likewise.producer.port.ladder import climb
@@ -76,10 +76,10 @@ class TrainedProgram:
 def train_port(port: Port, seeds: Sequence[int], *, tell: Callable[[str], None]) -> PortTraining:
     """Train both programs from each seed and compare them. Raises what `opened` raises."""
     with opened(port, tell=tell) as found:
-        return Trainer(port, found, tell).compare(seeds)
+        return PortTrainer(port, found, tell).compare(seeds)
 
 
-class Trainer:
+class PortTrainer:
     """Trains both programs of a port, each from the reference's weights."""
 
     def __init__(self, port: Port, found: OpenPort, tell: Callable[[str], None]) -> None:
@@ -131,7 +131,7 @@ class Trainer:
         found = self._one(self._start(seed), seed, reference=False)
         return replace(found, losses=under_names(reference.losses, found.losses))
 
-    def _draw_starts(self, seeds: Sequence[int], batch: Batch) -> str | None:
+    def _draw_starts(self, seeds: Sequence[int], batch: FedBatch) -> str | None:
         """Make the reference's model once for each seed, and keep its weights; return how the batch lies."""
         word = None
         if any(self._found.start.checkpoints):

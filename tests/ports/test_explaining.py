@@ -11,7 +11,7 @@ import pytest
 
 from likewise.producer.blame.explanation import Explanation
 from likewise.producer.port.explaining import PortQuestion, explain_opened
-from likewise.producer.port.file import Port, PortPlan, Program
+from likewise.producer.port.file import Port, PortPlan, SideProgram
 from likewise.producer.port.flow import OpenPort
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.pairing import PortStart
@@ -41,7 +41,7 @@ def explained(
         file = folder / f"{name}_{host.label}.py"
         file.write_text(text)
         host.open(file, None, "float64")
-        programs.append(Program(host.label, host.framework, file, None, None))
+        programs.append(SideProgram(host.label, host.framework, file, None, None))
     port = Port("mlp", (programs[0], programs[1]), None, "float64", training=PortPlan(updates=10))
     asked = {"seeds": (0, 1), "most_combined": 4, "budget_s": 60.0, **question}
     found = OpenPort(hosts, batch_for(name), PortStart())

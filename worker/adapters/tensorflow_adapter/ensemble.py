@@ -29,9 +29,9 @@ from likewise.worker.adapters.constants import (
 from likewise.worker.adapters.tensorflow_adapter.model import Computed
 from likewise.worker.adapters.tensorflow_adapter.program import Program, TracedFunction
 from likewise.worker.adapters.tensorflow_adapter.state import (
+    BlockSteps,
     LoopState,
     Samples,
-    Steps,
     copied,
     exchanged,
     put_back,
@@ -85,8 +85,8 @@ def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu:
 class EnsembleProgram(Program):
     """A `Program` whose state, constants and masks have the members as their first axis.
 
-    The samples are the same for all members. Their batches are the same where `Steps.indices` is (n, b), and
-    each member's own where it is (members, n, b); these are two graphs.
+    The samples are the same for all members. Their batches are the same where `BlockSteps.indices` is (n, b),
+    and each member's own where it is (members, n, b); these are two graphs.
     """
 
     axes = (None,)
@@ -103,7 +103,7 @@ class EnsembleProgram(Program):
         """Return the compiled block for indices (n, b) or (members, n, b)."""
         return self._blocks[indices_rank]
 
-    def _whole_loop(self, state: LoopState, samples: Samples, steps: Steps) -> tuple[LoopState, Tensor]:
+    def _whole_loop(self, state: LoopState, samples: Samples, steps: BlockSteps) -> tuple[LoopState, Tensor]:
         return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
 
     def trace(self, job: Job) -> None:
@@ -112,7 +112,7 @@ class EnsembleProgram(Program):
         self.compiled_for(3 if own_batches else 2).trace()
 
     def _step_at(
-        self, i: Tensor, state: LoopState, samples: Samples, steps: Steps
+        self, i: Tensor, state: LoopState, samples: Samples, steps: BlockSteps
     ) -> tuple[LoopState, Tensor]:
         """Do step i of every member; return their states, and their losses (members,)."""
         shared = steps.indices.shape.rank == 2
@@ -196,7 +196,7 @@ class TensorFlowEnsemble(EnsembleTrainer):
         )
         run = self._program.compiled_for(block.indices.ndim)
         with tf.device(self._device):
-            steps = Steps(
+            steps = BlockSteps(
                 indices=tf.constant(block.indices),
                 fixed=self._fixed,
                 changing=self._constants(changing),

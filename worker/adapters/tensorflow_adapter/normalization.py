@@ -27,7 +27,7 @@ Tensor = Any
 Shape = tuple[int, ...]
 
 
-class Held:
+class WeightedFunction:
     """A function of an input and of weights, which Keras variables hold."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Held:
         return self._function(x, *(weight.value for weight in self.weights))
 
 
-def over_axes(layer: LayerNorm | RmsNorm, shape: Shape, *, precision: str) -> Held:
+def over_axes(layer: LayerNorm | RmsNorm, shape: Shape, *, precision: str) -> WeightedFunction:
     """Return a normalization over any axes of samples of this shape."""
     places = layer.places(shape)
     axes = [place + 1 for place in places]
@@ -63,7 +63,7 @@ def over_axes(layer: LayerNorm | RmsNorm, shape: Shape, *, precision: str) -> He
         scaled = x * (root * tf.reshape(gamma, sizes))
         return scaled if beta is None else scaled + tf.reshape(beta, sizes)
 
-    return Held(function, layer.weights(shape), precision=precision)
+    return WeightedFunction(function, layer.weights(shape), precision=precision)
 
 
 def of_unit_length(layer: UnitNormalization, x: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def of_unit_length(layer: UnitNormalization, x: Tensor) -> Tensor:
     return x * tf.math.rsqrt(tf.maximum(tf.reduce_sum(x * x, axis=axis, keepdims=True), least))
 
 
-def by_group(layer: GroupNorm | InstanceNorm, shape: Shape, *, precision: str) -> Held:
+def by_group(layer: GroupNorm | InstanceNorm, shape: Shape, *, precision: str) -> WeightedFunction:
     """Return a normalization over groups of channels and all other axes of samples of this shape."""
     groups = layer.count(shape)
     split = [*shape[:-1], groups, shape[-1] // groups]
@@ -88,24 +88,26 @@ def by_group(layer: GroupNorm | InstanceNorm, shape: Shape, *, precision: str) -
         even = tf.reshape(centred * root, [-1, *shape])
         return even if gamma is None else even * gamma + beta
 
-    return Held(function, layer.weights(shape), precision=precision)
+    return WeightedFunction(function, layer.weights(shape), precision=precision)
 
 
-def prelu(layer: Prelu, shape: Shape, *, precision: str) -> Held:
+def prelu(layer: Prelu, shape: Shape, *, precision: str) -> WeightedFunction:
     """Return a relu with a learnt slope below 0."""
-    return Held(
+    return WeightedFunction(
         lambda x, alpha: tf.nn.relu(x) - alpha * tf.nn.relu(-x), layer.weights(shape), precision=precision
     )
 
 
-def learned_positions(layer: PositionEmbedding, shape: Shape, *, precision: str, initializers: bool) -> Held:
+def learned_positions(
+    layer: PositionEmbedding, shape: Shape, *, precision: str, initializers: bool
+) -> WeightedFunction:
     """Return what adds a learnt row to each step. Raises UnsupportedError for a start of Keras's own."""
     if initializers:
         raise UnsupportedError(
             "Keras has no position_embedding, so that it has no start of its own: use initial_weights: shared"
         )
     begin, end = layer.offset, layer.offset + shape[0]
-    return Held(lambda x, table: x + table[begin:end], layer.weights(shape), precision=precision)
+    return WeightedFunction(lambda x, table: x + table[begin:end], layer.weights(shape), precision=precision)
 
 
 def gate(layer: Glu | Swiglu) -> Callable[[Tensor], Tensor]:

@@ -41,9 +41,9 @@ from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
 from likewise.worker.adapters.tensorflow_adapter.model import Computed, Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, penalized, update
 from likewise.worker.adapters.tensorflow_adapter.state import (
+    BlockSteps,
     LoopState,
     Samples,
-    Steps,
     Tensor,
     filled,
     followed,
@@ -110,7 +110,9 @@ class Program:
         declared = {weight.name: weight.constraint for weight in program.weights}
         self._constraints = [declared[name] for name in self.network.trainable]
         self._precision = job.precision
-        self.block: Callable[[LoopState, Samples, Steps, int], tuple[LoopState, Tensor, Marks]] = self._steps
+        self.block: Callable[[LoopState, Samples, BlockSteps, int], tuple[LoopState, Tensor, Marks]] = (
+            self._steps
+        )
         """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
         self.training_outputs: Any = self._training_outputs
@@ -158,7 +160,7 @@ class Program:
             | {slot: specs[name] for name, slot in self._averaged.items()},
         )
 
-    def _steps_spec(self, job: Job, indices_rank: int) -> Steps:
+    def _steps_spec(self, job: Job, indices_rank: int) -> BlockSteps:
         floats, axes = job.precision, self.axes
         changing = update_constants(
             self._optimizer,
@@ -166,7 +168,7 @@ class Program:
             first_step=0,
             accumulation=sample_accumulation(job.training),
         )
-        return Steps(
+        return BlockSteps(
             indices=tf.TensorSpec([None] * indices_rank, tf.int64),
             fixed={name: tf.TensorSpec(axes, floats) for name in fixed_constants(self._optimizer)},
             changing={name: tf.TensorSpec([*axes, None], floats) for name in changing},
@@ -301,7 +303,7 @@ class Program:
         return outputs.numpy(), added.numpy()
 
     def _step_at(
-        self, i: Tensor, state: LoopState, samples: Samples, steps: Steps
+        self, i: Tensor, state: LoopState, samples: Samples, steps: BlockSteps
     ) -> tuple[LoopState, Tensor]:
         """Do step i of a block; return the state after it, and its loss."""
         rows = tf.gather(steps.indices, i)
@@ -314,7 +316,7 @@ class Program:
         )
 
     def _steps(
-        self, state: LoopState, samples: Samples, steps: Steps, every: int
+        self, state: LoopState, samples: Samples, steps: BlockSteps, every: int
     ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block step by step."""
         losses, passed = [], []
@@ -326,7 +328,7 @@ class Program:
         return state, tf.stack(losses), Marks(every=every, at=passed.__getitem__)
 
     def _through_graph(
-        self, state: LoopState, samples: Samples, steps: Steps, every: int
+        self, state: LoopState, samples: Samples, steps: BlockSteps, every: int
     ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block in one call of the graph."""
         after, losses, passed = self._loop(state, samples, steps, tf.constant(every))
@@ -339,7 +341,7 @@ class Program:
         return after, losses, Marks(every=every, at=at)
 
     def _marked_loop(
-        self, state: LoopState, samples: Samples, steps: Steps, every: Tensor
+        self, state: LoopState, samples: Samples, steps: BlockSteps, every: Tensor
     ) -> tuple[LoopState, Tensor, LoopState]:
         """Train the block as a loop in the graph; return its end, the losses, and the states at its marks.
 
@@ -373,7 +375,7 @@ class Program:
         return state, losses.stack(), tf.nest.map_structure(lambda array: array.gather(later), passed)
 
     def _counted_loop(
-        self, count: Tensor, state: LoopState, samples: Samples, steps: Steps
+        self, count: Tensor, state: LoopState, samples: Samples, steps: BlockSteps
     ) -> tuple[LoopState, Tensor]:
         """Do the first `count` steps of a block as a loop; return the state after them, and the losses."""
         state, losses = self._stretch(
@@ -382,7 +384,14 @@ class Program:
         return state, losses.stack()
 
     def _stretch(
-        self, begin: Tensor, end: Tensor, state: LoopState, losses: Any, *, samples: Samples, steps: Steps
+        self,
+        begin: Tensor,
+        end: Tensor,
+        state: LoopState,
+        losses: Any,
+        *,
+        samples: Samples,
+        steps: BlockSteps,
     ) -> tuple[LoopState, Any]:
         """Do the steps `begin` to `end` − 1 of a block, and write their losses to the array `losses`."""
 
@@ -395,7 +404,7 @@ class Program:
         )
         return state, losses
 
-    def _no_losses(self, steps: Steps) -> Any:
+    def _no_losses(self, steps: BlockSteps) -> Any:
         return tf.TensorArray(self._precision, size=tf.shape(steps.indices)[-2], element_shape=self.axes)
 
 

@@ -48,7 +48,7 @@ class LoopState(NamedTuple):
     """The optimizer's state, by the letter that its formula gives it: (values,)."""
 
 
-class Steps(NamedTuple):
+class BlockSteps(NamedTuple):
     """What a block of n steps takes besides the state and the samples."""
 
     indices: Tensor

@@ -14,8 +14,8 @@ from likewise.worker.adapters.common import check_inputs, check_weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from likewise.worker.adapters.tensorflow_adapter.program import Program
 from likewise.worker.adapters.tensorflow_adapter.state import (
+    BlockSteps,
     LoopState,
-    Steps,
     copied,
     exchanged,
     put_back,
@@ -64,7 +64,7 @@ class TensorFlowTrainer(Trainer):
             accumulation=block.accumulation,
         )
         with tf.device(self._device):
-            steps = Steps(
+            steps = BlockSteps(
                 indices=tf.constant(block.indices),
                 fixed=self._fixed,
                 changing={

@@ -17,7 +17,7 @@ from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.tensorflow_adapter.program import Program
-from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps
+from likewise.worker.adapters.tensorflow_adapter.state import BlockSteps, LoopState, Samples
 from likewise.worker.adapters.trainer import Marks
 
 Tensor = Any
@@ -62,7 +62,7 @@ class XlaProgram(Program):
             self._leave_xla("XLA's convolutions are several times slower on the CPU")
 
     def _counted_by_keras(
-        self, count: Tensor, state: LoopState, samples: Samples, steps: Steps
+        self, count: Tensor, state: LoopState, samples: Samples, steps: BlockSteps
     ) -> tuple[LoopState, Tensor]:
         """Do as `_counted_loop` does, with Keras's recurrent layers: XLA makes the quickest code of those."""
         self.network.recurrent = "keras"
@@ -91,7 +91,7 @@ class XlaProgram(Program):
         return (batch_size, len(samples[0])) in self._compiled_sizes
 
     def _through_xla(
-        self, state: LoopState, samples: Samples, steps: Steps, every: int
+        self, state: LoopState, samples: Samples, steps: BlockSteps, every: int
     ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block in calls of equal size; marks stand between two calls."""
         count, batch_size = steps.indices.shape
@@ -114,7 +114,7 @@ class XlaProgram(Program):
         return state, tf.concat(losses, axis=0), Marks(every=apart, at=passed.__getitem__)
 
 
-def _steps_at_once(steps: Steps) -> int:
+def _steps_at_once(steps: BlockSteps) -> int:
     """Return the steps of one call: a power of two, the same for all blocks with batches of one size."""
     count = len(steps.indices)
     taken = [steps.indices, *steps.masks.values()]
@@ -123,17 +123,17 @@ def _steps_at_once(steps: Steps) -> int:
     return min(MOST_STEPS, 1 << (fitting.bit_length() - 1))
 
 
-def _cut(steps: Steps, begin: int, end: int) -> Steps:
+def _cut(steps: BlockSteps, begin: int, end: int) -> BlockSteps:
     return _each(steps, lambda array: array[begin:end])
 
 
-def _full(steps: Steps, count: int) -> Steps:
+def _full(steps: BlockSteps, count: int) -> BlockSteps:
     return _each(steps, lambda array: _padded(array, count))
 
 
-def _each(steps: Steps, change: Any) -> Steps:
+def _each(steps: BlockSteps, change: Any) -> BlockSteps:
     """Apply the change to every array that has the steps as its first axis."""
-    return Steps(
+    return BlockSteps(
         indices=change(steps.indices),
         fixed=steps.fixed,
         changing={name: change(values) for name, values in steps.changing.items()},

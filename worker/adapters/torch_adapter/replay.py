@@ -19,24 +19,29 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from likewise.worker.adapters.torch_adapter.replay_graph import Call, NotReplayableError, Replay, replay_of
+from likewise.worker.adapters.torch_adapter.replay_graph import (
+    NotReplayableError,
+    RecordedCall,
+    Replay,
+    replay_of,
+)
 from likewise.worker.adapters.torch_adapter.training import TorchTrainer, each
 
 Tensor = Any
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[misc]
+class OperationRecorder(TorchDispatchMode):  # type: ignore[misc]
     """Records every operation while it is entered, in order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[Call] = []
+        self.calls: list[RecordedCall] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and keep what it did."""
         options = kwargs or {}
         result = func(*args, **options)
-        self.calls.append(Call(func, args, options, result))
+        self.calls.append(RecordedCall(func, args, options, result))
         return result
 
     @classmethod
@@ -69,7 +74,7 @@ class ReplayedUpdate:
 
     def _recorded(self, inputs: Sequence[Tensor]) -> Tensor:
         """Run one update and record it for all that follow; its result."""
-        with Recorder() as recorder:
+        with OperationRecorder() as recorder:
             result = self._update(*inputs)
         try:
             self._replay = replay_of(recorder.calls, inputs=inputs, result=result)
