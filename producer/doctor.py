@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -128,6 +129,12 @@ def _disk(home: Path, *, needed: float) -> Finding:
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.1f} GB free for {home}"
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        mend = "set LIKEWISE_HOME to a folder that you may write to"
+        return _wrong("disk", f"nothing can be written to {home}: {error.strerror} ({existing})", mend)
     if free < needed:
         mend = "free some space, or set LIKEWISE_HOME to a folder on another disk"
         return _wrong("disk", f"{found}; about {needed / 1e9:.1f} GB wanted", mend)

@@ -172,6 +172,15 @@ def blob_key(sha256: str, chunk: int) -> str:
     return f"{PREFIX}blob:{sha256}:{chunk}"
 
 
+def wanted_key(sha256: str) -> str:
+    """Sorted set: who wants a blob for how long.
+
+    Each experiment that has not ended and refers to it is a member, scored by infinity. `until` is scored by
+    when those that have ended want it no more, and `stored` by when it was last stored (server clock).
+    """
+    return f"{PREFIX}blob:{sha256}:wanted"
+
+
 def submission_key(given_key: str) -> str:
     """String: the experiment id that a caller's idempotency key stands for."""
     return f"{PREFIX}submission:{given_key}"

@@ -58,8 +58,8 @@ class Settings(Frozen):
     blob_redis_limit_mb: int = Field(default=64, ge=1)
     """Arrays up to this many megabytes are kept in Redis."""
     retention_days: float = Field(default=30, ge=0.001, le=36_500)
-    """How long results and arrays are kept. What waits or trains stays until it has ended; its data are kept
-    for so long from its submission."""
+    """How long results and arrays are kept, from the end of an experiment's last run. What waits or trains
+    stays until it has ended, with its data."""
     home: Path | None = None
     """Where the local stack keeps its state; unset, the platform's user directories."""
     environments: Path | None = None

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from likewise.shared.job.experiment import Precision
     from likewise.shared.job.optimizer import Optimizer
     from likewise.shared.ledger.records import Kind, WorkerPresence
-    from likewise.shared.ledger.transitions import Before
     from likewise.shared.names import Priority
     from likewise.shared.store.blobs import BlobBatch, BlobStore
 
@@ -81,8 +80,6 @@ class Submission:
     """The idempotency key: with one that was used before, nothing is queued."""
     belongs_to: tuple[str, str] | None = None
     """A relation, such as `twin`, and the id of the experiment that this one belongs to."""
-    before: Before | None = None
-    """It adds to the transaction what the runs refer to, such as their arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +144,8 @@ def submit_runs(
         tags=tuple(request.tags),
         note=request.note,
     )
-    submission = Submission(record=record, runs=runs, key=request.key, before=maker.arrays.add_to)
+    maker.arrays.flush()
+    submission = Submission(record=record, runs=runs, key=request.key)
     stored = enqueue(services, submission)
     if stored == record.experiment_id:
         return record
@@ -187,7 +185,6 @@ def enqueue(services: Services, submission: Submission) -> str:
         list(zip(runs, queues, strict=True)),
         key=submission.key,
         belongs_to=submission.belongs_to,
-        before=submission.before,
     )
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
@@ -210,7 +207,7 @@ class RunMaker:
         """Look which workers are alive: the idle ones share a side's seeds."""
         self.experiment_id = new_id()
         self.arrays: BlobBatch = services.blobs.batch()
-        """The data, which are stored with the runs or before them."""
+        """The data, which are stored before the runs."""
         self._workers: Sequence[WorkerPresence]
         self._workers, self.now_s = services.ledger.census()
         services.ledger.begin_submission(self.experiment_id, now_s=self.now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -11,8 +12,9 @@ import redis
 from likewise.shared import names
 from likewise.shared.ledger.checkpoints import CheckpointRef, read_refs
 from likewise.shared.ledger.records import ProgressEvent, RunState
-from likewise.shared.ledger.transitions import AHEAD_S, Before, run_script, script
+from likewise.shared.ledger.transitions import AHEAD_S, script
 from likewise.shared.results.run_result import Failure
+from likewise.shared.store.arrays import references
 
 LARGEST_RECORD_BYTES = 64 * 2**20
 WhyLetGo = Literal["died", "expired", "returned", "hung", "out_of_memory", "time_limit"]
@@ -60,8 +62,6 @@ class RunEnd:
     failure: Failure | None = None
     unsent: Sequence[ProgressEvent] = ()
     """Events that were not sent yet; they are sent first."""
-    before: Before | None = None
-    """Adds to the transaction what the result refers to, such as its arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,12 +143,17 @@ class Leases:
         )
 
     def finish(self, run_id: str, *, fence: int, end: RunEnd) -> bool:
-        """Make the run final, with its result, in one step. Return whether it was still ours."""
+        """Make the run final, with its result, in one step. Return whether it was still ours.
+
+        The arrays that the result refers to are in the store already; they live for as long as the
+        experiment.
+        """
         keys = [names.run_key(run_id), names.result_key(run_id)]
         failure = end.failure.model_dump_json() if end.failure else ""
         events = [event.model_dump_json() for event in end.unsent]
-        arguments = [fence, end.state, failure, end.payload, *events]
-        return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=end.before))
+        payload = end.payload if isinstance(end.payload, str) else end.payload.decode()
+        arrays = json.dumps(list(references(payload).items()))
+        return bool(self._finish(keys=keys, args=[fence, end.state, failure, end.payload, arrays, *events]))
 
     def let_go(
         self, run_id: str, *, why: WhyLetGo, fence: int = 0, note: str = ""

@@ -30,8 +30,9 @@ from likewise.shared.ledger.records import (
     WorkerPresence,
     census,
 )
-from likewise.shared.ledger.transitions import Before, run_script, script
+from likewise.shared.ledger.transitions import script
 from likewise.shared.run import HostedRun, Run
+from likewise.shared.store.arrays import references
 
 T = TypeVar("T")
 
@@ -69,18 +70,19 @@ class Ledger:
         *,
         key: str | None = None,
         belongs_to: tuple[str, str] | None = None,
-        before: Before | None = None,
     ) -> str:
         """Write an experiment and its runs, each with its queue, in one step; the server's clock dates them.
 
         `belongs_to` is a relation, such as `twin`, and the id of another experiment: this one is then not
         listed by itself, but found in the `related` of the other's record. Raises CancelledError if the
-        other was cancelled. What `before` adds to the transaction, such as the data's arrays, is written
-        first.
+        other was cancelled. The arrays that the runs refer to are in the store already; from now on they live
+        for as long as the experiment.
 
         With an idempotency `key` that was used before, nothing is written. Returns the id of the experiment
         that is stored: the given one, or the one that the key stands for.
         """
+        documents = [run.model_dump_json() for run, _ in runs]
+        arrays = {name: count for one in documents for name, count in references(one).items()}
         arguments: list[Any] = [
             record.experiment_id,
             record.declared,
@@ -92,15 +94,17 @@ class Ledger:
             record.kind,
             json.dumps(record.tags),
             record.note,
+            json.dumps(list(arrays.items())),
         ]
-        self._store_documents([run for run, _ in runs[RUNS_AT_ONCE:]])
+        early = [(run.run_id, document) for (run, _), document in zip(runs, documents, strict=True)]
+        self._store_documents(early[RUNS_AT_ONCE:])
         for place, (run, queue) in enumerate(runs):
-            document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
+            document = documents[place] if place < RUNS_AT_ONCE else ""
             timed = int(run.timed is not None)
             lane = names.lane_of(queue, record.priority)
             arguments += [run.run_id, run.framework, run.side, queue, lane, document, timed]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
-        stored = text_of(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
+        stored = text_of(self._add(keys=keys, args=arguments))
         if not stored and belongs_to:
             raise CancelledError(
                 f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"
@@ -131,16 +135,16 @@ class Ledger:
         more = (names.questions_key, names.answers_key, names.asker_key)
         self.client.unlink(*(key(run_id) for key in (*keys, *more)))
 
-    def _store_documents(self, runs: Sequence[Run]) -> None:
-        """Store the documents of runs that are about to be added.
+    def _store_documents(self, documents: Sequence[tuple[str, str]]) -> None:
+        """Store the documents of runs that are about to be added, each with its run's id before it.
 
         Such records have no state yet, so nobody takes them for runs; if they are never added, they expire.
         """
-        for begin in range(0, len(runs), RUNS_AT_ONCE):
+        for begin in range(0, len(documents), RUNS_AT_ONCE):
             with self.client.pipeline(transaction=False) as pipe:
-                for run in runs[begin : begin + RUNS_AT_ONCE]:
-                    pipe.hset(names.run_key(run.run_id), "run", run.model_dump_json())
-                    pipe.expire(names.run_key(run.run_id), self.retention_s)
+                for run_id, document in documents[begin : begin + RUNS_AT_ONCE]:
+                    pipe.hset(names.run_key(run_id), "run", document)
+                    pipe.expire(names.run_key(run_id), self.retention_s)
                 pipe.execute()
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:

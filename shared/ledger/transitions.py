@@ -15,27 +15,22 @@ Python. Redis is asked for a script by its SHA-1, and given the text only where 
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
 (workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
 `retention_s`, `hangs` (how often its training stood still), `checkpoints`
-(`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first), `lane` (the list of its queue in which its
-message is, by its priority; a run that lost its worker waits in the first), `spent_s` (seconds that attempts
-before this one have had it) and `let_go_s`.
+(`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first), `arrays` (those that its result refers to),
+`lane` (the list of its queue in which its message is, by its priority; a run that lost its worker waits in
+the first), `spent_s` (seconds that attempts before this one have had it) and `let_go_s`.
 Two sorted sets find runs by state: `queued:<lane>` and `leased`. All times are the server's, in seconds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import redis
-from redis.client import Pipeline
-from redis.commands.core import Script
-from redis.exceptions import NoScriptError
 
 from likewise.shared import names
+from likewise.shared.scripts import LastingScript
 
 MAX_DEATHS = 3
 """A run is given up once so many workers have died with it: it is the likely cause."""
@@ -55,9 +50,6 @@ STREAM_LENGTH = 5_000
 CHILD_KEPT_S = 600
 """How long Redis keeps which run a child holds, unless its worker's beat says it again."""
 
-Before = Callable[[Pipeline], None]
-"""Adds commands to a pipeline."""
-
 AHEAD_S = 1
 """A time that is further ahead of the server's clock than it can be shows that this was set back."""
 
@@ -66,6 +58,7 @@ _FOLDER = Path(__file__).parent / "scripts"
 _LOCALS: dict[str, str | int] = {
     "ACTIVITY": names.ACTIVITY,
     "AHEAD_S": AHEAD_S,
+    "BLOB": names.blob_key("", 0).removesuffix(":0"),
     "CHECKPOINT_CHUNK": names.CHECKPOINT_CHUNK,
     "CHILD": names.child_key(""),
     "CHILD_KEPT_S": CHILD_KEPT_S,
@@ -83,6 +76,7 @@ _LOCALS: dict[str, str | int] = {
     "PROGRESS": names.progress_key(""),
     "QUEUED": names.queued_key(""),
     "RELATED": names.RELATED,
+    "RESULT": names.result_key(""),
     "RUN": names.run_key(""),
     "STREAM_LENGTH": STREAM_LENGTH,
     "SUBMITTING": names.SUBMITTING,
@@ -92,23 +86,9 @@ _LOCALS: dict[str, str | int] = {
 """What the scripts know by a name in capitals; a key that ends in an id is given without the id."""
 
 
-LOADED_AT_MOST = 10
-"""A script is given to Redis so often for one call, where Redis forgets it in between each time."""
-
-
-class _Script(Script):
-    """Is called again where Redis has forgotten it between its loading and its call, as a new primary may."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        for _ in range(LOADED_AT_MOST - 1):
-            with suppress(NoScriptError):
-                return super().__call__(*args, **options)
-        return super().__call__(*args, **options)
-
-
-def script(client: redis.Redis, name: str) -> Script:
+def script(client: redis.Redis, name: str) -> LastingScript:
     """Return the script of `scripts/<name>.lua`, to be called with its `keys` and `args`."""
-    return _Script(client, source(name))
+    return LastingScript(client, source(name))
 
 
 @cache
@@ -117,21 +97,3 @@ def source(name: str) -> str:
     given = "".join(f"local {local} = {json.dumps(value)}\n" for local, value in _LOCALS.items())
     files = (_FOLDER / f"{part}.lua" for part in ("common", name))
     return given + "\n".join(file.read_text(encoding="utf-8") for file in files)
-
-
-def run_script(
-    client: redis.Redis, script: Script, *, keys: Sequence[str], args: Sequence[Any], before: Before | None
-) -> Any:
-    """Run a script, and first what `before` adds, in one transaction and one round trip.
-
-    Either all is written or nothing is. Return what the script returns. Raise RedisError.
-    """
-    if before is None:
-        return script(keys=list(keys), args=list(args))
-    with client.pipeline() as pipe:
-        before(pipe)
-        pipe.evalsha(script.sha, len(keys), *keys, *args)
-        try:
-            return pipe.execute()[-1]
-        except NoScriptError:  # once after each start of Redis; what comes before it is written
-            return script(keys=list(keys), args=list(args))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Annotated, Any, Literal, Self, cast, get_args
@@ -83,6 +84,29 @@ class InlineArray(Frozen):
 
 AnyArray = InlineArray | ArrayRef
 """An array in a result: small ones inline, others in the blob store."""
+
+
+_REFERENCE = re.compile(
+    rf'"sha256": ?"([0-9a-f]{{64}})", ?"dtype": ?"({"|".join(get_args(DType))})", ?"shape": ?\[([0-9, ]*)\]'
+)
+
+
+def references(document: str) -> dict[str, int]:
+    """Return the SHA-256 of each array that a document of ours refers to, with the number of its chunks."""
+    found = {}
+    for sha256, dtype, shape in _REFERENCE.findall(document):
+        count = prod(int(size) for size in shape.split(",")) if shape else 1
+        found[sha256] = _chunks(count * np.dtype(dtype).itemsize)
+    return found
+
+
+def chunks_of(ref: ArrayRef) -> int:
+    """Return how many chunks an array is stored in."""
+    return _chunks(ref.nbytes)
+
+
+def _chunks(nbytes: int) -> int:
+    return max(1, -(-nbytes // CHUNK_BYTES))
 
 
 def _head(dtype: str, shape: tuple[int, ...]) -> bytes:

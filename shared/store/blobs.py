@@ -13,17 +13,26 @@ from typing import Any, cast
 
 import redis
 from numpy.typing import NDArray
-from redis.client import Pipeline
 
 from likewise.shared.errors import DataError, LikewiseError, RedisError
-from likewise.shared.names import blob_key
-from likewise.shared.store.arrays import CHUNK_BYTES, ArrayRef, Bytes, chunks, decode_array, encode_array
+from likewise.shared.names import blob_key, wanted_key
+from likewise.shared.scripts import LastingScript
+from likewise.shared.store.arrays import (
+    CHUNK_BYTES,
+    ArrayRef,
+    Bytes,
+    chunks,
+    chunks_of,
+    decode_array,
+    encode_array,
+)
 from likewise.shared.store.files import BlobCache, RemoteFiles, mapped
 
 SMALL_BYTES = 16 * 2**10
 """An array of so many bytes is small: it is one chunk, and many of them are sent or fetched at once."""
 CHUNKS_A_TRIP, SMALL_A_TRIP = 16, 256
 """The most chunks, and the most small arrays, that one round trip carries."""
+_KEEP = Path(__file__).with_name("keep.lua")
 AHEAD_BYTES = 64 * 2**20
 """The most bytes of small arrays that are fetched before they are asked for."""
 _ABSENT = -2
@@ -56,11 +65,12 @@ class BlobStore:
         self._url = url
         self.redis_limit_bytes = redis_limit_bytes
         self._retention_s = int(retention_s)
+        self._keep = LastingScript(client, _KEEP.read_text(encoding="utf-8"))
         self._cache = BlobCache(cache_dir) if cache_dir is not None else None
         self._recent: dict[str, bytes] = {}
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
-        """Store an array and return its reference; storing it again only renews its time to live.
+        """Store an array and return its reference; storing it again only lengthens its time to live.
 
         Raises DataError for an array above the limit where no URL is set or it cannot be written to.
         """
@@ -79,26 +89,17 @@ class BlobStore:
     def put_small(self, blobs: Mapping[ArrayRef, bytes]) -> None:
         """Write arrays of one chunk, also where they are there: that costs no more than asking."""
         if blobs:
-            with self._client.pipeline(transaction=False) as pipe:
-                self.add_small(pipe, blobs)
-                pipe.execute()
-
-    def add_small(self, pipe: Pipeline, blobs: Mapping[ArrayRef, bytes]) -> None:
-        """Add what `put_small` does to what else the pipeline sends."""
-        for ref, data in blobs.items():
-            pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
+            keys = [blob_key(ref.sha256, 0) for ref in blobs]
+            self._keep(keys=keys, args=[self._retention_s, *blobs.values()])
 
     def put_large(self, ref: ArrayRef, data: memoryview) -> None:
         """Store what is not there yet. Raises DataError."""
         if ref.nbytes > self.redis_limit_bytes:
             self._put_behind_url(ref, data)
         elif not self._renew(ref):
-            for trip in _trips(ref):
-                with self._client.pipeline(transaction=False) as pipe:
-                    for chunk in trip:
-                        part = data[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
-                        pipe.set(blob_key(ref.sha256, chunk), part, ex=self._retention_s)
-                    pipe.execute()
+            for chunk in range(chunks_of(ref)):
+                part = data[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
+                self._keep(keys=[blob_key(ref.sha256, chunk)], args=[self._retention_s, part])
 
     def fetch_ahead(self, refs: Iterable[ArrayRef]) -> None:
         """Bring small arrays into memory in few round trips, up to AHEAD_BYTES, where `get` finds them."""
@@ -157,7 +158,11 @@ class BlobStore:
         for name in names:
             left_ms = self._client.pttl(blob_key(name, 0))
             if left_ms != _ABSENT:
-                stored_s = seconds - self._retention_s + left_ms / 1_000
+                known = cast(
+                    "list[tuple[bytes, float]]",
+                    self._client.zrangebyscore(wanted_key(name), "-inf", "(+inf", withscores=True),
+                )
+                stored_s = dict(known).get(b"stored", seconds - self._retention_s + left_ms / 1_000)
                 if stored_before_s is not None and stored_s >= stored_before_s - 1:
                     kept += 1
                     continue
@@ -177,6 +182,7 @@ class BlobStore:
         while length := self._client.strlen(blob_key(name, chunk)):
             self._client.unlink(blob_key(name, chunk))
             freed, chunk = freed + length, chunk + 1
+        self._client.unlink(wanted_key(name))
         return freed
 
     def _remember(self, ref: ArrayRef, data: Bytes) -> None:
@@ -188,10 +194,8 @@ class BlobStore:
 
     def _renew(self, ref: ArrayRef) -> bool:
         """Return whether every chunk is there; those that are there live on."""
-        with self._client.pipeline(transaction=False) as pipe:
-            for chunk in range(_chunks(ref)):
-                pipe.expire(blob_key(ref.sha256, chunk), self._retention_s)
-            return all(pipe.execute())
+        keys = [blob_key(ref.sha256, chunk) for chunk in range(chunks_of(ref))]
+        return int(self._keep(keys=keys, args=[self._retention_s])) == len(keys)
 
     def _fetch(self, ref: ArrayRef) -> Bytes:
         """Return the bytes that the store has, in memory of their own or mapped from a file."""
@@ -292,20 +296,12 @@ class BlobBatch:
         self._waiting[ref] = bytes(data)
         return ref
 
-    def add_to(self, pipe: Pipeline) -> None:
-        """Store what waits with what else the pipeline sends; for the end of the batch."""
-        self._store.add_small(pipe, self._waiting)
-
-    def flush_large(self) -> None:
-        """Send the large arrays that wait to the store."""
+    def flush(self) -> None:
+        """Send what waits to the store."""
         while self._large:
             ref, data = next(iter(self._large.items()))
             self._store.put_large(ref, memoryview(data))
             del self._large[ref]
-
-    def flush(self) -> None:
-        """Send what waits to the store."""
-        self.flush_large()
         self._store.put_small(self._waiting)
         self._waiting = {}
 
@@ -315,11 +311,7 @@ def _path(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
-def _chunks(ref: ArrayRef) -> int:
-    return max(1, -(-ref.nbytes // CHUNK_BYTES))
-
-
 def _trips(ref: ArrayRef) -> Iterator[range]:
     """Yield the chunk numbers, as many at a time as one round trip carries."""
-    for first in range(0, _chunks(ref), CHUNKS_A_TRIP):
-        yield range(first, min(first + CHUNKS_A_TRIP, _chunks(ref)))
+    for first in range(0, chunks_of(ref), CHUNKS_A_TRIP):
+        yield range(first, min(first + CHUNKS_A_TRIP, chunks_of(ref)))

@@ -37,6 +37,16 @@ def test_storing_again_only_renews_the_time_to_live(desk):
     assert desk.client.ttl(keys[0]) > 90
 
 
+@pytest.mark.parametrize("size", [3, 400_000])
+def test_a_store_that_keeps_arrays_for_less_shortens_no_life(desk, size):
+    array = np.arange(size) + 0.125
+    ref = store(desk, retention_s=1_000).put(array)
+    assert store(desk, retention_s=10).put(array) == ref
+    assert desk.client.ttl(blob_key(ref.sha256, 0)) > 900
+    assert store(desk, retention_s=2_000).put(array) == ref
+    assert desk.client.ttl(blob_key(ref.sha256, 0)) > 1_900
+
+
 def test_a_half_stored_array_is_completed(desk):
     array = np.arange(400_001.0)
     ref = store(desk).put(array)

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from likewise.producer.runs.cleaning import delete, prune
 from likewise.producer.runs.submitted import cancel
 from likewise.shared.errors import RedisError
+from likewise.shared.ledger.leases import Claim, Leases, RunEnd
+from likewise.shared.names import blob_key, wanted_key
 from likewise.shared.store.blobs import BlobStore
 
 
@@ -49,6 +52,22 @@ def test_arrays_go_with_the_last_experiment_that_refers_to_them(own: Any) -> Non
     assert arrays(own) == []
 
 
+def test_arrays_are_freed_at_once_while_a_later_experiment_waits(own: Any) -> None:
+    """The end of an experiment gives them a new time to live; that does not say that they are new."""
+    first = own.submit(queue_anyway=True)
+    ref = own.blobs.put(np.arange(3_000.0))
+    leases = Leases(own.client, worker_id="w", host="h", lease_s=60)
+    claim = leases.claim(first.run_ids[0], pid=1)
+    assert isinstance(claim, Claim)
+    end = RunEnd(state="succeeded", payload=f'{{"array": {ref.model_dump_json()}}}')
+    assert leases.finish(claim.run_id, fence=claim.fence, end=end)
+    own.client.zadd(wanted_key(ref.sha256), {"stored": own.ledger.now() - 10})
+    later = own.submit(queue_anyway=True)
+    assert delete(own, first).freed_bytes == ref.nbytes
+    assert not own.client.exists(blob_key(ref.sha256, 0), wanted_key(ref.sha256))
+    cancel(later.experiment_id, ledger=own.ledger)
+
+
 def test_arrays_behind_the_url_go_too(own: Any, tmp_path: Path) -> None:
     own.blobs = BlobStore(own.client, url=f"file://{tmp_path}", redis_limit_bytes=1, retention_s=3600)
     record = ended(own)
@@ -61,8 +80,6 @@ def test_what_a_run_under_way_may_refer_to_stays_and_is_freed_later(own: Any) ->
     """A worker stores the arrays of its result before the result."""
     under_way = own.submit(queue_anyway=True)
     finished = ended(own, data={"type": "inline", "x": [1, 2], "y": [3, 4]})
-    import numpy as np
-
     early = own.blobs.put(np.arange(7.0))
     run = own.ledger.run(finished.run_ids[0])
     assert early.sha256 not in run.model_dump_json()

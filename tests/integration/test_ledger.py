@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 from likewise.producer.listing import look_at
-from likewise.shared.errors import RedisError, ResultError, UsageError
+from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
+from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.transitions import script
 from likewise.shared.names import (
+    blob_key,
     experiment_key,
     lane_of,
     lanes_of,
@@ -18,8 +21,10 @@ from likewise.shared.names import (
     queued_key,
     result_key,
     run_key,
+    wanted_key,
 )
 from likewise.shared.results.run_result import Failure
+from likewise.shared.store.blobs import BlobStore
 
 QUEUE = "train.nobody.any"
 
@@ -233,34 +238,6 @@ def test_a_record_of_before_names_its_twin_alone(desk, queued):
     assert desk.ledger.experiment(queued.experiment_id).related == {"twin": "an-old-twin"}
 
 
-def test_a_result_and_its_arrays_are_written_together_or_not_at_all(queued, worker, desk):
-    """Where Redis is full nothing is; where it has forgotten the scripts, as after a restart, all is."""
-    (run_id,) = queued.run_ids
-    holder = worker("w")
-    claim = holder.claim(run_id, pid=1)
-
-    def finish() -> bool:
-        return holder.finish(
-            run_id,
-            fence=claim.fence,
-            end=RunEnd(state="succeeded", payload="{}", before=lambda pipe: pipe.set("an-array", b"1")),
-        )
-
-    limit = desk.client.config_get("maxmemory")["maxmemory"]
-    try:
-        desk.client.config_set("maxmemory", 1_000_000)
-        with pytest.raises(RedisError, match="full"):
-            finish()
-    finally:
-        desk.client.config_set("maxmemory", limit)
-    assert not desk.client.exists("an-array")
-    assert desk.run(queued).state == "leased"
-    desk.client.script_flush()
-    assert finish()
-    assert desk.client.getdel("an-array") == b"1"
-    assert desk.run(queued).state == "succeeded"
-
-
 def test_a_record_that_was_edited_by_hand_keeps_no_other_from_being_read(desk, queued):
     whole = desk.submit(frameworks=("nobody",), queue_anyway=True)
     key = run_key(queued.run_ids[0])
@@ -277,18 +254,61 @@ def test_a_record_that_was_edited_by_hand_keeps_no_other_from_being_read(desk, q
     desk.ledger.cancel(whole.run_ids[0])
 
 
-def test_what_has_not_ended_outlives_the_retention(desk):
-    """A run that waits or trains for longer than results are kept must not vanish."""
-    record = desk.submit(frameworks=("nobody", "nowhere"), queue_anyway=True)
+def blobs(client):
+    return list(client.keys("likewise:blob:*"))
+
+
+def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(start_redis, desk_at):
+    """A run that waits for longer than results are kept must not vanish, nor what it is compared with."""
+    own = desk_at(start_redis(append_only=False).url)
+    client, retention_s = own.client, own.ledger.retention_s
+    record = own.submit(frameworks=("nobody", "nowhere"), queue_anyway=True)
     experiment, first, second = experiment_key(record.experiment_id), *map(run_key, record.run_ids)
-    retention_s = desk.ledger.retention_s
-    assert min(desk.client.ttl(key) for key in (experiment, first, second)) > retention_s
-    desk.ledger.cancel(record.run_ids[0])
-    assert desk.client.ttl(first) <= retention_s
-    assert min(desk.client.ttl(key) for key in (experiment, second)) > retention_s
-    desk.ledger.cancel(record.run_ids[1])
-    assert max(desk.client.ttl(key) for key in (experiment, first, second)) <= retention_s
-    desk.ledger.delete(record.experiment_id)
+    data = blobs(client)
+    assert any(key.endswith(b":0") for key in data)
+    assert min(client.ttl(key) for key in (experiment, first, second, *data)) > retention_s
+
+    ref = own.blobs.put(np.arange(3_000.0))
+    leases = Leases(client, worker_id="w", host="h", lease_s=60)
+    claim = leases.claim(record.run_ids[0], pid=1)
+    end = RunEnd(state="succeeded", payload=f'{{"array": {ref.model_dump_json()}}}')
+    assert leases.finish(claim.run_id, fence=claim.fence, end=end)
+    whole = (experiment, first, second, result_key(record.run_ids[0]), *blobs(client))
+    assert len(blobs(client)) == len(data) + 2
+    assert min(client.ttl(key) for key in whole) > retention_s
+    own.ledger.cancel(record.run_ids[1])
+    assert blobs(client)
+    assert max(client.ttl(key) for key in whole) <= retention_s
+    assert min(client.ttl(key) for key in whole) > retention_s - 60
+
+
+def test_data_live_for_as_long_as_any_experiment_wants_them(start_redis, desk_at):
+    """Those of a run that waits, and those of an experiment that is kept for longer than another one is."""
+    own = desk_at(start_redis(append_only=False).url)
+    client, retention_s = own.client, own.ledger.retention_s
+    brief = desk_at(own.url)
+    brief.ledger = Ledger(brief.client, retention_s=100)
+    brief.blobs = BlobStore(brief.client, url=None, redis_limit_bytes=2**20, retention_s=100)
+
+    def ended(desk):
+        record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+        desk.ledger.cancel(record.run_ids[0])
+        return record
+
+    waiting = own.submit(frameworks=("nobody",), queue_anyway=True)
+    ended(brief)
+    assert min(map(client.ttl, blobs(client))) > retention_s, "another waits for them"
+    own.ledger.cancel(waiting.run_ids[0])
+    ended(brief)
+    assert retention_s - 60 < min(map(client.ttl, blobs(client))) <= retention_s, "they are kept for another"
+    assert max(map(client.ttl, blobs(client))) <= retention_s
+
+
+def test_arrays_that_nothing_came_to_refer_to_have_an_end(desk):
+    """As those of a submission that died half-way."""
+    ref = desk.blobs.put(np.arange(7.25))
+    assert 0 < desk.client.ttl(blob_key(ref.sha256, 0)) <= desk.ledger.retention_s
+    assert not desk.client.exists(wanted_key(ref.sha256))
 
 
 def test_a_script_that_redis_forgets_while_it_is_called_is_given_to_it_again(desk, monkeypatch):

@@ -234,11 +234,10 @@ class TrainingChild:
             payload=spooled.payload,
             failure=spooled.failure,
             unsent=unsent,
-            before=arrays.add_to,
         )
 
         def send() -> bool:
-            arrays.flush_large()
+            arrays.flush()
             return self._leases.finish(spooled.run_id, fence=spooled.fence, end=end)
 
         if not patiently(send, tell=self._tell_trouble):

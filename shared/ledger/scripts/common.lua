@@ -86,25 +86,91 @@ local function delete_chunks(record, checkpoint)
   if whole and #keys > 0 then redis.call('UNLINK', unpack(keys)) end
 end
 
--- Count one run less of an experiment that has not ended; with the last one its retention begins.
-local function one_less(record)
-  local key = experiment_key(record.experiment_id)
-  local left = redis.call('HGET', key, 'unfinished')
-  if left then
-    left = (number(left) or 0) - 1
-    redis.call('HSET', key, 'unfinished', left)
-    if left > 0 then return end
-  end
-  redis.call('EXPIRE', key, record.retention_s)
+local function wanted_key(sha256) return BLOB .. sha256 .. ':wanted' end
+
+-- Return what a text holds as a JSON list; an empty one where it was edited into none.
+local function listed(text)
+  local whole, found = pcall(cjson.decode, text or '')
+  return whole and type(found) == 'table' and found or {}
 end
 
--- Make a state final. The retention counts from here.
+-- Give the chunks of an array, and what is known of who wants it, a time to live.
+local function let_live(sha256, chunks, seconds)
+  for chunk = 0, math.min(chunks, MOST_CHUNKS) - 1 do
+    redis.call('EXPIRE', BLOB .. sha256 .. ':' .. chunk, seconds)
+  end
+  redis.call('EXPIRE', wanted_key(sha256), seconds)
+end
+
+-- Let the arrays in Redis that a document refers to live for as long as an experiment has not ended, and note them in
+-- a hash. `arrays` is a JSON list of the SHA-256 of each and the number of its chunks.
+local function want(experiment_id, noted_in, arrays)
+  if arrays == '[]' then return end
+  for _, array in ipairs(listed(arrays)) do
+    local sha256, chunks = unpack(array)
+    local key = wanted_key(sha256)
+    local left_ms = redis.call('PTTL', BLOB .. sha256 .. ':0')
+    if left_ms > 0 then
+      if redis.call('EXISTS', key) == 0 then
+        redis.call('ZADD', key, now, 'stored', later(left_ms / 1000), 'until')
+      end
+      redis.call('ZADD', key, '+inf', experiment_id)
+      let_live(sha256, chunks, MOST_RETENTION_S)
+    end
+  end
+  redis.call('HSET', noted_in, 'arrays', arrays)
+end
+
+-- An experiment that has ended wants its arrays for the retention. Each lives for as long as any other wants it.
+local function want_no_longer(experiment_id, noted_in, retention_s)
+  for _, array in ipairs(listed(redis.call('HGET', noted_in, 'arrays'))) do
+    local sha256, chunks = type(array) == 'table' and array[1], type(array) == 'table' and array[2]
+    if type(sha256) == 'string' and type(chunks) == 'number' then
+      local key = wanted_key(sha256)
+      if redis.call('ZREM', key, experiment_id) == 1 then
+        redis.call('ZADD', key, 'GT', later(retention_s), 'until')
+        if #redis.call('ZRANGEBYSCORE', key, '+inf', '+inf', 'LIMIT', 0, 1) == 0 then
+          local known = redis.call('ZRANGEBYSCORE', key, '-inf', '+inf', 'WITHSCORES')
+          let_live(sha256, chunks, math.ceil(math.min(known[#known] - now, MOST_RETENTION_S)))
+        end
+      end
+    end
+  end
+end
+
+-- Count one run less of an experiment that has not ended. With the last one the retention of all begins: of the
+-- experiment, its runs, their results, and the arrays that these refer to.
+local function end_of_run(key, record)
+  local experiment_id = record.experiment_id
+  local experiment = experiment_key(experiment_id)
+  local left = redis.call('HGET', experiment, 'unfinished')
+  if left then
+    left = (number(left) or 0) - 1
+    redis.call('HSET', experiment, 'unfinished', left)
+    if left > 0 then
+      redis.call('EXPIRE', key, MOST_RETENTION_S)
+      redis.call('EXPIRE', RESULT .. record.run_id, MOST_RETENTION_S)
+      return
+    end
+    want_no_longer(experiment_id, experiment, record.retention_s)
+    for _, run_id in ipairs(listed(redis.call('HGET', experiment, 'run_ids'))) do
+      if type(run_id) == 'string' then
+        want_no_longer(experiment_id, run_key(run_id), record.retention_s)
+        redis.call('EXPIRE', run_key(run_id), record.retention_s)
+        redis.call('EXPIRE', RESULT .. run_id, record.retention_s)
+      end
+    end
+  end
+  redis.call('EXPIRE', key, record.retention_s)
+  redis.call('EXPIRE', experiment, record.retention_s)
+end
+
+-- Make a state final. With the last run of an experiment its retention begins.
 local function settle(key, record, state, failure)
   redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
   redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZREM', LEASED, record.run_id)
-  redis.call('EXPIRE', key, record.retention_s)
-  one_less(record)
+  end_of_run(key, record)
   for _, checkpoint in ipairs(checkpoints_of(record)) do delete_chunks(record, checkpoint) end
   redis.call('HDEL', key, 'checkpoints')
   free_child(record)

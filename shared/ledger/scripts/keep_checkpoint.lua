@@ -1,6 +1,7 @@
 -- Name a stored checkpoint in the run's record, and delete the oldest one that is named there.
 --
--- The run has made progress, so earlier deaths are counted no more.
+-- It is kept until the run has ended, however long that waits to go on. The run has made progress, so earlier deaths
+-- are counted no more.
 --
 -- KEYS[1]  the run
 -- ARGV[1]  the fence of the claim that wrote it
@@ -12,7 +13,7 @@ local record = read_record(KEYS[1])
 if record.fence ~= fence or (record.state ~= 'leased' and record.state ~= 'queued') then return 0 end
 local new = cjson.decode(document)
 for _, key in ipairs(chunks_of(record, new)) do
-  if redis.call('EXPIRE', key, record.retention_s) == 0 then return 0 end
+  if redis.call('EXPIRE', key, MOST_RETENTION_S) == 0 then return 0 end
 end
 local kept = {new}
 for _, old in ipairs(checkpoints_of(record)) do

@@ -12,7 +12,7 @@ from likewise.shared.job import Job
 from likewise.shared.limits import DEFAULT_LIMITS, Limits, Size, excesses
 from likewise.shared.program import compile_job
 from likewise.shared.settings import Settings
-from likewise.shared.store.arrays import ArrayRef
+from likewise.shared.store.arrays import ArrayRef, references
 
 
 def job(**changes: Any) -> Job:
@@ -68,6 +68,19 @@ def test_a_thousand_million_units_are_refused() -> None:
 def test_an_array_has_a_shape_that_numpy_could_have(shape: list[int]) -> None:
     with pytest.raises(ValidationError):
         ArrayRef.model_validate_json(json.dumps({"sha256": "0" * 64, "dtype": "int8", "shape": shape}))
+
+
+def test_each_array_that_a_document_refers_to_is_found_with_its_chunks() -> None:
+    shapes = {(): 1, (0,): 1, (3,): 1, (131_072,): 1, (131_073,): 2, (3, 7, 100_000): 17, (2**62, 4): 2**47}
+    refs = [
+        ArrayRef(sha256=f"{place:064x}", dtype="float64", shape=shape) for place, shape in enumerate(shapes)
+    ]
+    document = json.dumps({"of": [ref.model_dump() for ref in refs], "none": {"sha256": "f" * 64}})
+    chunks = {ref.sha256: count for ref, count in zip(refs, shapes.values(), strict=True)}
+    assert references(document) == chunks
+    assert references("".join(ref.model_dump_json() for ref in refs)) == chunks
+    said = json.dumps({"message": refs[2].model_dump_json(), "hash": refs[3].sha256})
+    assert references(said) == {}, "a text that has the words is none"
 
 
 def test_the_bytes_of_a_large_shape_do_not_wrap_around() -> None:
