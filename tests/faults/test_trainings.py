@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from likewise.shared.names import run_key
+from tests.conftest import eventually
 
 LONG = 1_000_000
 """Epochs that last minutes."""
@@ -95,7 +99,10 @@ def test_the_time_of_earlier_attempts_counts(watched: Any) -> None:
     assert "it had not begun to train" in ended.failure.message
 
 
-def test_a_training_that_does_not_look_at_the_clock_is_killed_by_it(start_stack: Any) -> None:
+def test_a_training_that_is_killed_and_a_worker_that_stops_leave_no_process(
+    start_stack: Any, tmp_path: Path
+) -> None:
+    """Neither a limit, which the training does not see, nor Ctrl-C; also where they left its group."""
     stack = start_stack()
     worker = stack.worker()
     record = stack.submit("stalls", epochs=LONG, limits={"seconds": 1})
@@ -104,6 +111,20 @@ def test_a_training_that_does_not_look_at_the_clock_is_killed_by_it(start_stack:
     assert "did not stop: epoch" in ended.failure.message
     assert ended.finished_s - ended.claimed_s < 20
     worker.wait_until("idle", stack.desk.ledger)
+    (left,) = _started(tmp_path)
+    eventually(lambda: not psutil.pid_exists(left), within_s=10, what="what it had started is ended")
+
+    record = stack.submit("stalls", epochs=LONG)
+    eventually(lambda: len(_started(tmp_path)) == 2, within_s=30, what="it has started another")
+    os.killpg(worker.pid, signal.SIGINT)  # as a terminal does
+    assert worker.process.wait(timeout=40) == 0
+    assert not psutil.pid_exists(_started(tmp_path)[1])
+    assert stack.desk.run(record).state == "queued"
+
+
+def _started(folder: Path) -> list[int]:
+    """Return the processes that trainings have started, by what they wrote."""
+    return [int(line) for file in folder.rglob("started") for line in file.read_text().splitlines()]
 
 
 def test_a_worker_has_a_limit_of_its_own_for_how_long_a_run_takes(start_stack: Any) -> None:

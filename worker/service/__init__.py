@@ -14,5 +14,6 @@ hosting     programs of the user's own on this worker
 gpu_lock    one worker of a framework a GPU
 logs        what a worker writes of itself, as text or as JSON
 metrics     what it tells Prometheus
+offspring   the processes that a training has left behind
 memory      what its control group may take, and whether the kernel has killed for it
 """

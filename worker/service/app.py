@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import warnings
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import celery
+import celery.apps.worker
 import redis
 from celery import signals
 from celery.platforms import SecurityWarning
@@ -40,6 +42,7 @@ from likewise.worker.service.intake import Consumer, Intake
 from likewise.worker.service.keeper import Identity, Keeper
 from likewise.worker.service.logs import now_about, set_up
 from likewise.worker.service.metrics import WorkerMetrics
+from likewise.worker.service.offspring import Offspring
 from likewise.worker.service.quarantine import guarded_transport
 from likewise.worker.service.reconciler import Reconciler
 from likewise.worker.service.tasks import child_app, register
@@ -54,6 +57,15 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Callable[..., celery.Celery], tuple[str, Path, tuple[str, ...]]]:
         return child_app, (self.worker_id, self.page, self.queues)
+
+
+class Worker(celery.apps.worker.Worker):  # type: ignore[misc]
+    """Hands its run back and stops on SIGINT (Ctrl-C) as on SIGTERM, with status 0."""
+
+    def install_platform_tweaks(self, worker: celery.apps.worker.Worker) -> None:
+        """Handle signals as Celery does, but for SIGINT, which would cut off the run and give status 1."""
+        super().install_platform_tweaks(worker)
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
 
 
 def main() -> None:
@@ -117,7 +129,9 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
         code=worker_code(framework),
         versions=versions,
     )
-    keeper = Keeper(identity, leases=leases, page=page, intake=intake, give_up=give_up)
+    offspring = Offspring()
+    offspring.adopt()
+    keeper = Keeper(identity, leases=leases, page=page, intake=intake, offspring=offspring, give_up=give_up)
     if settings.metrics_listen is not None:
         keeper.metrics = WorkerMetrics(settings.metrics_listen)
     reconciler = Reconciler(leases=leases, app=app, queues=queues, largest_bytes=largest_bytes)
@@ -130,7 +144,8 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
     signals.worker_ready.connect(lambda **_: reconciler.start(), weak=False)
     keeper.start()
     try:
-        worker = app.Worker(
+        worker = Worker(
+            app=app,
             hostname=f"likewise@{worker_id}",
             loglevel="WARNING",
             quiet=True,
@@ -138,11 +153,13 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
             without_mingle=True,
             without_heartbeat=True,
         )
-        # SIGTERM and Ctrl-C alike: hand the run back and stop.
+        offspring.own = lambda: worker.pool.info["processes"]
         worker.start()
     finally:
+        offspring.own = tuple
         reconciler.stop()
         keeper.stop()
+        offspring.end()
         page.close()
     if failures:
         raise ServiceError(failures[0])

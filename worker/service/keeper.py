@@ -30,6 +30,7 @@ from likewise.worker.service.intake import Intake
 from likewise.worker.service.logs import now_about
 from likewise.worker.service.memory import MemoryGroup
 from likewise.worker.service.metrics import WorkerMetrics
+from likewise.worker.service.offspring import Offspring
 from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import send_to_the_front
 
@@ -100,18 +101,22 @@ class Keeper:
         leases: Leases,
         page: ChildPage,
         intake: Intake,
+        offspring: Offspring,
         give_up: Callable[[str], None],
     ) -> None:
         self._identity = identity
         self._leases = leases
         self._page = page
         self._intake = intake
+        self._offspring = offspring
         self._give_up = give_up
         self._started_s = 0.0
         self._held: tuple[str | None, int] = (None, 0)
         """The run that the child was last known to hold, and its fence: it may leave one without an end."""
         self._gone: int | None = None
         """The last child that is dead or was killed; what it said of itself holds no more."""
+        self._cleared: int | None = None
+        """The last dead child of which nothing is left."""
         self._silent = Unchanged()
         """It counts how long a child that does not train has shown no life."""
         self._hung = Unchanged()
@@ -179,6 +184,7 @@ class Keeper:
                 log.exception("a beat failed")
 
     def _beat(self) -> None:
+        self._clear_up()
         child = self._living_child()
         held = self._look_after(child)
         if child.failed is not None:
@@ -195,6 +201,14 @@ class Keeper:
             self._kill(child)  # it may also wait for the host, with no run yet
             self._gone = child.pid  # or the next beat would take the run back
             self._leases.forget_child()
+
+    def _clear_up(self) -> None:
+        """End the processes that a dead child has left behind."""
+        pid = self._page.report().pid
+        if pid is not None and pid != self._cleared and not _alive(pid):
+            self._offspring.end()
+            self._cleared = pid
+        self._offspring.reap()
 
     def _look_after(self, child: ChildReport) -> HeldRun:
         """Renew the lease of the run that the child holds by its own word, or by its last one of a run."""

@@ -16,6 +16,9 @@ from likewise.shared.names import LEASED, PREFIX
 from likewise.shared.results.seed_table import Load, SeedTable
 from tests.faults.driver.world import Expected, NotRecoveredError, World
 
+LONGEST_S = 31 * 86_400
+"""What workers keep lives for no longer, once all has ended; what has not ended lives for a hundred years."""
+
 
 def numbers(result: Any, *, seeds: Sequence[int], load: Load) -> dict[str, str]:
     """The digest of all that must not depend on where, when and in how many attempts it was trained."""
@@ -125,9 +128,9 @@ class Accounts:
             world.until(lambda: not world.processes(), what="every process has ended", within_s=10)
         self.orphans += [f"process {pid}" for pid in world.processes()]
         client = world.desk.client
-        for name in ("checkpoint", "child", "worker", "host", "queued"):
+        for name in ("checkpoint", "child", "worker", "host", "queued", "blob"):
             for key in client.scan_iter(f"{PREFIX}{name}:*"):
-                if client.ttl(key) < 0:
+                if not 0 <= client.ttl(key) <= LONGEST_S:
                     self.orphans.append(f"key {key.decode()}")
         # A submission that came to nothing stays noted until a cleaning ten minutes later, and is no orphan.
         if client.zcard(LEASED):

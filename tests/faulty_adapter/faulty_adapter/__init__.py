@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -74,6 +75,13 @@ def takes_memory() -> None:
         held.append(np.ones(2**20))
 
 
+def stalls() -> None:
+    """Start a process in a session of its own, as some start their readers of data, and stand still."""
+    with Path("started").open("a") as file:
+        file.write(f"{subprocess.Popen(['sleep', '3600'], start_new_session=True).pid}\n")
+    time.sleep(3_600)
+
+
 FAULTS: Mapping[str, Callable[[], Any]] = {
     "hangs": hangs,
     "hangs-alone": hangs_alone,
@@ -83,7 +91,7 @@ FAULTS: Mapping[str, Callable[[], Any]] = {
     "writes-badly": writes_badly,
     "dies": dies,
     "takes-memory": takes_memory,
-    "stalls": lambda: time.sleep(3_600),
+    "stalls": stalls,
 }
 
 
