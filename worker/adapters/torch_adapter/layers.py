@@ -127,7 +127,7 @@ class LearnedPositions(nn.Module):  # type: ignore[misc]
         return x + self.embeddings[self._places]
 
 
-class Prelu(nn.Module):  # type: ignore[misc]
+class BroadcastPrelu(nn.Module):  # type: ignore[misc]
     """A relu with a learnt slope below 0, which has Keras's shape; its own start is nn.PReLU's."""
 
     def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
@@ -297,7 +297,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "dropout": lambda *_, **__: nn.Identity(),
     **WINDOWS,
     **NORMALIZATIONS,
-    "prelu": Prelu,
+    "prelu": BroadcastPrelu,
     "glu": lambda stage, **_: Gate(stage.layer),
     "swiglu": lambda stage, **_: Gate(stage.layer),
     "embedding": EmbeddingModule,

@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from likewise.worker.adapters.torch_adapter.replay_graph import (
     NotReplayableError,
-    RecordedCall,
     Replay,
+    ReplayedCall,
     replay_of,
 )
 from likewise.worker.adapters.torch_adapter.training import TorchTrainer, each
@@ -35,13 +35,13 @@ class OperationRecorder(TorchDispatchMode):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[RecordedCall] = []
+        self.calls: list[ReplayedCall] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and keep what it did."""
         options = kwargs or {}
         result = func(*args, **options)
-        self.calls.append(RecordedCall(func, args, options, result))
+        self.calls.append(ReplayedCall(func, args, options, result))
         return result
 
     @classmethod

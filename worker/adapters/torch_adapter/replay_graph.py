@@ -110,7 +110,7 @@ class Schema:
 
 
 @dataclass(frozen=True)
-class RecordedCall:
+class ReplayedCall:
     """One recorded operation: what it was given and what it returned."""
 
     operation: Any
@@ -165,7 +165,7 @@ class Replay:
             return self.loop(len(columns[0]), *columns, *self.staying)
 
 
-def replay_of(calls: Sequence[RecordedCall], *, inputs: Sequence[Tensor], result: Tensor) -> Replay:
+def replay_of(calls: Sequence[ReplayedCall], *, inputs: Sequence[Tensor], result: Tensor) -> Replay:
     """Return the replay of an update that made these calls, in order, to get from `inputs` to `result`.
 
     Raises NotReplayableError.
@@ -180,7 +180,7 @@ class _Writer:
     """Writes calls into the body of the loop. Tensors are told apart by `id` and by their memory, so the
     caller keeps every recorded tensor alive meanwhile."""
 
-    def __init__(self, calls: Sequence[RecordedCall], inputs: Sequence[Tensor], result: Tensor) -> None:
+    def __init__(self, calls: Sequence[ReplayedCall], inputs: Sequence[Tensor], result: Tensor) -> None:
         self._graph = torch._C.Graph()
         self._constants: dict[tuple[type, str], Value] = {}
         count = self._input(_INTEGER)
@@ -217,7 +217,7 @@ class _Writer:
         """Varying tensors by what they show: a second view of the same numbers is the first one again."""
         self._staying: list[Tensor] = []
 
-    def write(self, call: RecordedCall) -> None:
+    def write(self, call: ReplayedCall) -> None:
         """Write one call as a node, or as nothing where its result exists already."""
         results = _tensors(call.result)
         if call.operation is _aten._local_scalar_dense.default:
@@ -240,7 +240,7 @@ class _Writer:
         elif any(id(tensor) not in changed for tensor in results):
             raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
 
-    def _reusing_memory(self, call: RecordedCall, results: Sequence[Tensor]) -> Schema | None:
+    def _reusing_memory(self, call: ReplayedCall, results: Sequence[Tensor]) -> Schema | None:
         """Return the variant of a call that writes its results to the memory they had in the recording.
 
         None where there is none, or where that memory must not or need not be used again.
@@ -251,14 +251,14 @@ class _Writer:
             return None
         return None if call.has_number_for_tensor else Schema.out_variant(call.operation)
 
-    def _run(self, call: RecordedCall, schema: Schema, out: Sequence[Value] = ()) -> list[Value]:
+    def _run(self, call: ReplayedCall, schema: Schema, out: Sequence[Value] = ()) -> list[Value]:
         """Write a node that runs the call by this schema; `out` are the tensors that it writes to."""
         arguments = [self._argument(value, each.kind) for each, value in call.given]
         node = self._in_loop(schema.name, [*arguments, *out], schema.results)
         self._check_found(call, schema, node)
         return list(node.outputs())
 
-    def _check_found(self, call: RecordedCall, schema: Schema, node: Any) -> None:
+    def _check_found(self, call: ReplayedCall, schema: Schema, node: Any) -> None:
         """The interpreter looks operations up by name and types: make sure that it finds the recorded one."""
         recorded = schema.overload
         if call.has_number_for_tensor:  # the interpreter takes the operation's overload for numbers
