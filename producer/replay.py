@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.follow_ups import FollowUpPlan, Judged
 from likewise.producer.runs.submit import FollowUp
-from likewise.producer.traces import Traces, observed_update
+from likewise.producer.traces import Traces
 from likewise.producer.verdict.models import Comparison
 from likewise.shared.job import Job
 from likewise.shared.job.shape import ShapeError
@@ -229,6 +229,11 @@ def _share_a_start(runs: Sequence[Run]) -> bool:
     return len(starts) == 1 and runs[0].job.initial_weights.type in ("shared", "initializers")
 
 
+def _whole(step: int) -> TraceRequest:
+    """Return the request for one step's whole tensors."""
+    return TraceRequest(skip=step - 1, steps=1, seconds=MOST_S, keep=True)
+
+
 class _Replaying:
     """It asks for the replays of one seed and gathers their traces."""
 
@@ -277,22 +282,19 @@ class _Replaying:
             for other, parting in self.traces.partings().items()
             if parting.problem is None or parting.step == 0
         }
-        whole = {
-            step: TraceRequest(skip=step - 1, steps=1, seconds=MOST_S, keep=True)
-            for step in sorted(set(map(observed_update, partings.values())))
-        }
-        if not whole:
+        at = {other: self.traces.observed(other, parting) for other, parting in partings.items()}
+        if not at:
             return
+        mine = sorted({step for step, _ in at.values()})
         yield from self._ask(
-            TENSORS, [(self._reference, self._from_start(self._reference, one)) for one in whole.values()]
+            TENSORS, [(self._reference, self._from_start(self._reference, _whole(step))) for step in mine]
         )
         again = []
-        for other, parting in partings.items():
-            step = observed_update(parting)
+        for other, (step, others) in at.items():
             if (self._reference, step) in self.traces.kept:
                 runs = self.traces.runs[self._reference], self.traces.runs[other]
                 fed = refeed(self.traces.kept[self._reference, step], runs)
-                again.append((other, self._from_start(other, whole[step], refeed=fed)))
+                again.append((other, self._from_start(other, _whole(others), refeed=fed)))
         if again:
             yield from self._ask(TENSORS_OF_OTHERS, again)
 

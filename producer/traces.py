@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from likewise.producer.verdict.divergence_map import DivergenceMap, divergence_map
 from likewise.producer.verdict.first_divergence import Replays, traced
+from likewise.producer.verdict.gathered_updates import update_ends
 from likewise.producer.verdict.models import ReplayFindings
-from likewise.producer.verdict.parting import CHANGE, Parting, first_parting, moved_by_rounding
+from likewise.producer.verdict.parting import CHANGE, Parting, Replayed, first_parting, moved_by_rounding
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Trace
@@ -56,9 +57,7 @@ class Traces:
         """Return where each other side first parts from the reference, by that part or at all, if it does."""
         found = {
             other: first_parting(
-                self.steps[self.reference],
-                self.steps[other],
-                names=(self.reference, other),
+                *self._replayed(other),
                 arrays=self.arrays,
                 tolerance=self.tolerance if by is None else by,
                 change=CHANGE if by is None else by,
@@ -78,16 +77,42 @@ class Traces:
     def pair(self, other: str, parting: Parting | None) -> Replays:
         """Return the replays of the reference and another side."""
         sides = (self.reference, other)
-        step = 0 if parting is None else observed_update(parting)
+        at = {} if parting is None else dict(zip(sides, self.observed(other, parting), strict=True))
         return Replays(
             seed=self.runs[self.reference].seeds[0],
-            reference=self.reference,
-            other=other,
-            steps={side: self.steps[side] for side in sides},
-            kept={side: self.kept[side, step] for side in sides if (side, step) in self.kept},
+            pair=self._replayed(other),
+            kept={side: self.kept[side, step] for side, step in at.items() if (side, step) in self.kept},
             precision=self.runs[self.reference].job.precision,
             one_of_several=len(self.others) > 1,
         )
+
+    def observed(self, other: str, parting: Parting) -> tuple[int, int]:
+        """Return the step of the reference and of another side whose whole tensors show where they part.
+
+        That is the update's own; the first where they part before it, and the last of the batches that an
+        update gathers.
+        """
+        mine, theirs = (one.batches_of(max(1, parting.step))[-1] for one in self._replayed(other))
+        return mine, theirs
+
+    def batch_by_batch(self, other: str) -> bool:
+        """Return whether the reference's batches can be held against another side's one by one."""
+        return all(one.ends is None for one in self._replayed(other))
+
+    def _replayed(self, other: str) -> tuple[Replayed, Replayed]:
+        """Return what the replays of the reference and of another side show, in what can be compared."""
+        sides = (self.reference, other)
+        mine, theirs = (self.runs[side] for side in sides)
+        ends = None
+        if mine.dataset.train == theirs.dataset.train:
+            batches = max((self.steps[side].steps[-1] for side in sides if self.steps[side].steps), default=0)
+            samples = mine.dataset.train.x.shape[0]
+            ends = update_ends(mine.job, theirs.job, samples=samples, batches=batches)
+        one, two = (
+            Replayed(side=side, trace=self.steps[side], ends=by)
+            for side, by in zip(sides, ends or (None, None), strict=True)
+        )
+        return one, two
 
     @property
     def may_part_later(self) -> bool:
@@ -110,11 +135,6 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def observed_update(parting: Parting) -> int:
-    """Return the update whose whole tensors show a parting: the first where that is before it."""
-    return max(1, parting.step)
-
-
 def maps_of(
     experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
 ) -> list[DivergenceMap]:
@@ -130,6 +150,7 @@ def maps_of(
             arrays=arrays,
         )
         for other in traces.others
+        if traces.batch_by_batch(other)
     ]
     return [one for one in found if one is not None]
 

@@ -138,8 +138,9 @@ class StageMark:
 def stages(found: FirstDivergence) -> list[StageMark]:
     """Return the stages of the step in which the sides part, in their order."""
     place = STAGES.index(found.stage)
+    compared = found.step > 0 and not found.batches
     states: list[Literal["equal", "parts", "later"]] = [
-        "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
+        "parts" if at == place else "equal" if at < place and compared else "later"
         for at in range(len(STAGES))
     ]
     shown = len(STAGES) if found.stage == "evaluation" else len(STAGES) - 1

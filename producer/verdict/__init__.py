@@ -9,7 +9,7 @@ usefulness, usefulness_notes, misfits
              whether the training came to anything, and what does not fit
 knowledge, starts, layer_lists, mending
              what a setting does that differs, and the code that ends it
-parting, divergence_map, relations, first_divergence
+gathered_updates, parting, divergence_map, relations, first_divergence
              where two replays part, by which mistake, and how that is said
 judge        the word
 reasons, number_sentences

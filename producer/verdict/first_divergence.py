@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from likewise.producer.display import both, count, gap, number
 from likewise.producer.verdict.models import FirstDivergence, ReplayFindings
-from likewise.producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart
+from likewise.producer.verdict.parting import Parting, Replayed, first_parting, largest_gap, layers_apart
 from likewise.producer.verdict.relations import relation
 from likewise.shared.job.experiment import Precision
 from likewise.shared.program import ProgramSpec
@@ -24,15 +24,18 @@ class Replays:
     """It holds one seed replayed in two sides and, with whole tensors, the step where they part."""
 
     seed: int
-    reference: str
-    other: str
-    steps: Mapping[str, Trace]
-    """The traces with fingerprints, by side."""
+    pair: tuple[Replayed, Replayed]
+    """The fingerprints of the reference and of the other side."""
     kept: Mapping[str, Trace]
     """The traces with whole tensors, by side; empty where they were not taken."""
     precision: Precision
     one_of_several: bool = False
     """Whether there are further sides, so that a sentence has to name these two."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The labels of the reference and of the other side."""
+        return self.pair[0].side, self.pair[1].side
 
 
 def traced(
@@ -42,9 +45,7 @@ def traced(
 
     `tolerance` is that of fingerprints. Layers that were fed the same count as equal within `alike`.
     """
-    names = replays.reference, replays.other
-    traces = replays.steps[names[0]], replays.steps[names[1]]
-    parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
+    parting = first_parting(*replays.pair, arrays=arrays, tolerance=tolerance)
     at_rest = _at_rest(replays)
     if parting is None:
         return ReplayFindings(notes=(f"{_found_nothing(replays)}{at_rest}",))
@@ -54,7 +55,7 @@ def traced(
 
 
 def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float) -> FirstDivergence:
-    names = replays.reference, replays.other
+    names = replays.names
     refs = {name: _tensor(replays, name, parting) for name in names}
     divergence = FirstDivergence(
         seed=replays.seed,
@@ -66,8 +67,9 @@ def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float)
         other=names[1],
         problem=parting.problem,
         precision=replays.precision,
-        given_start=replays.steps[names[1]].given_start,
+        given_start=replays.pair[1].trace.given_start,
         learning_rates=_learning_rates(replays, parting),
+        batches=_batches(replays, parting),
         sentence="",
     )
     changes: dict[str, object] = {}
@@ -94,28 +96,38 @@ def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float)
 
 def _tensor(replays: Replays, name: str, parting: Parting) -> ArrayRef | None:
     if parting.step == 0:
-        return replays.steps[name].start_weights.get(parting.tensor)
+        trace = next(one.trace for one in replays.pair if one.side == name)
+        return trace.start_weights.get(parting.tensor)
     if name not in replays.kept:
         return None
     return replays.kept[name].kept.get(parting.stage, {}).get(parting.tensor)
 
 
 def _learning_rates(replays: Replays, parting: Parting) -> dict[str, float]:
-    return {
-        name: trace.learning_rates[trace.steps.index(parting.step)]
-        for name, trace in replays.steps.items()
-        if parting.step in trace.steps
-    }
+    rates = {}
+    for one in replays.pair:
+        known = dict(zip(one.trace.steps, one.trace.learning_rates, strict=True))
+        ended = one.batches_of(parting.step)
+        if ended and ended[-1] in known:
+            rates[one.side] = known[ended[-1]]
+    return rates
+
+
+def _batches(replays: Replays, parting: Parting) -> dict[str, int]:
+    """Return how many batches make the update in each side, where the sides gather them otherwise."""
+    if not parting.step or replays.pair[0].ends is None:
+        return {}
+    return {one.side: len(one.batches_of(parting.step)) for one in replays.pair}
 
 
 def _who(replays: Replays) -> str:
     """Return what the two are called in a sentence: `They`, where there are no others."""
-    return f"{replays.reference} and {replays.other}" if replays.one_of_several else "They"
+    return " and ".join(replays.names) if replays.one_of_several else "They"
 
 
 def _at_rest(replays: Replays) -> str:
     """Say of which weights the replay took the gradients for zero, if of any."""
-    names = replays.steps[replays.other].zero_gradients
+    names = replays.pair[1].trace.zero_gradients
     if not names:
         return ""
     if len(names) == 1:
@@ -124,8 +136,8 @@ def _at_rest(replays: Replays) -> str:
 
 
 def _found_nothing(replays: Replays) -> str:
-    traces = replays.steps[replays.reference], replays.steps[replays.other]
-    of = f" of {replays.reference} and {replays.other}" if replays.one_of_several else ""
+    traces = [one.trace for one in replays.pair]
+    of = f" of {' and '.join(replays.names)}" if replays.one_of_several else ""
     laid_open = f"A replay{of} that laid {count(len(traces[0].steps), 'update')} open"
     if all(trace.finished for trace in traces):
         return f"{laid_open}, to the end of the training, found no tensor that differs."
@@ -158,10 +170,14 @@ def _where(found: FirstDivergence) -> str:
         "update": "in the update",
         "evaluation": "after it, in inference mode",
     }[found.stage]
-    return f"first part at update {found.step:,} (seed {found.seed}), {after}: "
+    made = [f"{batches:,} in {side}" for side, batches in found.batches.items()]
+    of = f", whose batches are {both(made)}" if made else ""
+    return f"first part at update {found.step:,} (seed {found.seed}){of}, {after}: "
 
 
 def _equal_so_far(found: FirstDivergence) -> str:
+    if found.batches:
+        return "the updates before it end with the same weights, " if found.step > 1 else ""
     return {
         "data": "",
         "forward": "" if found.step == 0 else "the batch is the same, ",

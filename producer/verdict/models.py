@@ -282,6 +282,9 @@ class FirstDivergence(Frozen):
     """Which of those still give other outputs: each of these layers differs by itself."""
     learning_rates: dict[Label, float] = Field(default_factory=dict)
     """The learning rates of that update."""
+    batches: dict[Label, int] = Field(default_factory=dict)
+    """How many batches make that update, where the sides gather its samples in other batches; then only what
+    stands after updates was compared."""
     causes: Many[Cause] = ()
     """The settings that part the two, the largest share first; empty for a single one, and where that was not
     measured."""

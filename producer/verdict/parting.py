@@ -24,6 +24,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.verdict.gathered_updates import Ends
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Stage, StepTensor, Trace
 
@@ -55,32 +56,46 @@ class Parting:
     """Why the two tensors cannot be compared, where they cannot."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """It is what one side's replay shows."""
+
+    side: str
+    trace: Trace
+    ends: Ends | None = None
+    """Which batches end which updates, where the other side gathers an update's samples in other batches."""
+
+    def batches_of(self, update: int) -> list[int]:
+        """Return the steps that make an update; none of one that is not among those that ended."""
+        if self.ends is None:
+            return [update]
+        ended = {done: step for step, done in self.ends.items()}
+        return list(range(ended.get(update - 1, 0) + 1, ended.get(update, 0) + 1))
+
+
 def first_parting(
-    reference: Trace,
-    other: Trace,
-    *,
-    names: tuple[str, str],
-    arrays: Load,
-    tolerance: float,
-    change: float = CHANGE,
+    reference: Replayed, other: Replayed, *, arrays: Load, tolerance: float, change: float = CHANGE
 ) -> Parting | None:
     """Return the first difference between two replays of one seed; None where the observed updates have none.
 
     With a larger `tolerance` and `change`, that is the first place where they part by more than these.
     Where the other replay was given the reference's initial weights, a difference between their own initial
-    weights is only reported if nothing that they compute differs.
+    weights is only reported if nothing that they compute differs. With `ends` steps are updates, and only
+    what stands after each is compared.
     """
-    one, two = _Fingerprints(reference, arrays), _Fingerprints(other, arrays)
+    names = reference.side, other.side
+    one, two = (_Fingerprints(each.trace, arrays, ends=each.ends) for each in (reference, other))
     found = None
     if not _equal_in_order(one.starts[0], two.starts[0], tolerance=tolerance):
         found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
     start = Parting(step=0, stage="forward", tensor=found[0][1], problem=found[1]) if found else None
-    if start is not None and not other.given_start:
+    given = other.trace.given_start
+    if start is not None and not given:
         return start
-    weights = one.starts[0], (one if other.given_start else two).starts[0]
+    weights = one.starts[0], (one if given else two).starts[0]
     largest: dict[tuple[Stage, str], float] = {}
-    for place, step in enumerate(_common(reference.steps, other.steps)):
-        if place and step > reference.steps[place - 1] + 1:  # updates were skipped
+    for place, step in enumerate(_common(one.steps, two.steps)):
+        if place and step > one.steps[place - 1] + 1:  # updates were skipped
             weights = one.starts[1], two.starts[1]
             known = _Known(largest=largest, change=change)
             if found := _first(*weights, names, tolerance=tolerance, known=known):
@@ -96,7 +111,7 @@ def first_parting(
         if found := _first(*measured, names, tolerance=tolerance):
             return Parting(step=step, stage="evaluation", tensor=found[0][1], problem=found[1])
         weights = _weights(mine), _weights(theirs)
-    return _unequal_length(reference, other, names) or start
+    return _unequal_length(one, two, names) or start
 
 
 def moved_by_rounding(reference: Trace, other: Trace, parting: Parting, *, arrays: Load) -> list[str]:
@@ -161,20 +176,27 @@ class _Known:
 class _Fingerprints:
     """It gives a trace's fingerprints, by stage and tensor."""
 
-    def __init__(self, trace: Trace, arrays: Load) -> None:
-        self._trace = trace
+    def __init__(self, trace: Trace, arrays: Load, *, ends: Ends | None = None) -> None:
+        self.trace, self._ends = trace, ends
         keys = [_key(place) for place in trace.places]
+        self.steps: list[int] = list(trace.steps)
         self.rows: list[TensorRows] = [dict(zip(keys, row, strict=True)) for row in arrays(trace.table)]
+        if ends is not None:
+            after = {
+                ends[step]: row for step, row in zip(trace.steps, self.rows, strict=True) if step in ends
+            }
+            self.steps, self.rows = list(after), [_weights(row) for row in after.values()]
         names: list[tuple[Stage, str]] = [("update", name) for name in trace.weight_names]
         self.starts: list[TensorRows] = [dict(zip(names, rows, strict=True)) for rows in arrays(trace.starts)]
         self._evaluations = arrays(trace.evaluations) if trace.evaluations else np.zeros((0, 0))
 
     def evaluated(self, step: int) -> TensorRows:
         """Return what was taken in inference mode after an update."""
+        ends = self._ends
         return {
             _key(place): row
-            for place, row in zip(self._trace.evaluated, self._evaluations, strict=True)
-            if place.step == step
+            for place, row in zip(self.trace.evaluated, self._evaluations, strict=True)
+            if place.step is not None and (place.step if ends is None else ends.get(place.step)) == step
         }
 
 
@@ -275,15 +297,15 @@ def _sums(row: Fingerprint) -> Fingerprint:
     return sums
 
 
-def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> Parting | None:
+def _unequal_length(one: _Fingerprints, two: _Fingerprints, names: tuple[str, str]) -> Parting | None:
     """Return where one training ended and the other goes on; None where neither did."""
-    if not reference.steps or not other.steps:
+    if not one.steps or not two.steps:
         return None
-    for mine, theirs, name in ((reference, other, names[0]), (other, reference, names[1])):
+    for mine, theirs, name in ((one, two, names[0]), (two, one, names[1])):
         last = mine.steps[-1]
-        goes_on = theirs.steps[-1] > last or not (theirs.finished or theirs.ended_by)
-        if (mine.finished or mine.ended_by) and theirs.steps[-1] >= last and goes_on:
-            why = mine.ended_by or f"{name} has finished, and the other trains on"
+        goes_on = theirs.steps[-1] > last or not (theirs.trace.finished or theirs.trace.ended_by)
+        if (mine.trace.finished or mine.trace.ended_by) and theirs.steps[-1] >= last and goes_on:
+            why = mine.trace.ended_by or f"{name} has finished, and the other trains on"
             return Parting(step=last + 1, stage="data", tensor="indices", problem=why)
     return None
 

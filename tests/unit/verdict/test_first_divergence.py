@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from likewise.producer.report.comparison_gaps import stages
 from likewise.producer.verdict.first_divergence import Replays, traced
-from likewise.producer.verdict.parting import first_parting, largest_gap, moved_by_rounding
+from likewise.producer.verdict.gathered_updates import update_ends
+from likewise.producer.verdict.parting import Replayed, first_parting, largest_gap, moved_by_rounding
 from likewise.producer.verdict.rounding import tolerance_for
-from likewise.shared.job import Model
+from likewise.shared.job import Job, Model
 from likewise.shared.program import compile_model
 from likewise.shared.results.step_trace import PROJECTIONS, StepTensor, Trace
 from likewise.shared.store.arrays import decode_array, encode_array
@@ -92,8 +94,20 @@ class Training:
         )
 
 
+def replayed(one, two, ends=(None, None)):
+    return [
+        Replayed(side=side, trace=trace, ends=by)
+        for side, trace, by in zip(NAMES, (one, two), ends, strict=True)
+    ]
+
+
+def parted(one, two, *, ends=(None, None), **by):
+    """Where two traces part."""
+    return first_parting(*replayed(one, two, ends), arrays=load, **{"tolerance": TOLERANCE, **by})
+
+
 def parting(one, two, **more):
-    found = first_parting(one.trace(**more), two.trace(**more), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    found = parted(one.trace(**more), two.trace(**more))
     return found and (found.step, found.stage, found.tensor)
 
 
@@ -165,16 +179,16 @@ def test_the_first_place_of_a_large_difference_is_found_behind_a_small_one():
     other = Training({1: {("forward", "layers.1"): small}, 3: {("update", "layers.0.kernel"): large}})
 
     def found(**by):
-        there = first_parting(Training().trace(), other.trace(), names=NAMES, arrays=load, **by)
+        there = parted(Training().trace(), other.trace(), **by)
         return there.step, there.stage
 
     assert found(tolerance=TOLERANCE) == (1, "forward")
     assert found(tolerance=0.01, change=0.01) == (3, "update")
     # a change of a weight counts by its own size
     slow, slower = (Training(rate=rate, steps=1).trace() for rate in (1e-5, 1.1e-5))
-    by = {"names": NAMES, "arrays": load, "tolerance": 0.01}
-    assert first_parting(slow, slower, change=0.01, **by).stage == "update"
-    assert first_parting(slow, slower, change=0.5, **by) is None
+    by = {"tolerance": 0.01}
+    assert parted(slow, slower, change=0.01, **by).stage == "update"
+    assert parted(slow, slower, change=0.5, **by) is None
 
 
 def test_a_weight_that_rounding_alone_moves_is_no_place_where_they_part():
@@ -184,7 +198,7 @@ def test_a_weight_that_rounding_alone_moves_is_no_place_where_they_part():
         biases = [(gradient, 1.0, 1.0 + 5e-12 + by, 1.0) for by in (0.0, change)]
         planted_there = {at: {(change_of, "layers.0"): off(1e-6)}}
         one, two = Training(bias=biases[0], steps=3), Training(planted_there, bias=biases[1], steps=3)
-        there = first_parting(one.trace(), two.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+        there = parted(one.trace(), two.trace())
         return there.step, moved_by_rounding(one.trace(), two.trace(), there, arrays=load)
 
     assert moved(1e-17, 4e-12) == (3, ["layers.0.bias"])
@@ -197,7 +211,7 @@ def test_a_weight_that_rounding_alone_moves_is_no_place_where_they_part():
 
 def test_a_weight_that_rounding_moves_far_is_none_either():
     one, two = (Training(bias=(1e-17, 1.0 + by), steps=1) for by in (1e-3, -1e-3))
-    there = first_parting(one.trace(), two.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    there = parted(one.trace(), two.trace())
     assert (there.stage, there.tensor) == ("update", "layers.0.bias")
     assert moved_by_rounding(one.trace(), two.trace(), there, arrays=load) == ["layers.0.bias"]
 
@@ -218,7 +232,7 @@ def test_where_the_start_was_given_the_computing_is_looked_at_first():
         other = Training(change).trace(start_of="the reference")
         own = store([[fingerprint([5.0, 5.0])], [fingerprint([1.0, -2.0])]])
         other = other.model_copy(update={"starts": own})
-        return first_parting(Training().trace(), other, names=NAMES, arrays=load, tolerance=TOLERANCE)
+        return parted(Training().trace(), other)
 
     assert (found(None).step, found(None).stage) == (0, "forward")
     assert found({2: {("loss", "loss"): off(1.0)}}).step == 2
@@ -231,21 +245,106 @@ def test_a_difference_before_the_steps_laid_open_is_said_to_be_before():
 
 def test_a_training_that_ends_before_the_other_parts_in_the_data():
     done, longer = Training(steps=4, finished=True), Training(steps=6, finished=True)
-    found = first_parting(done.trace(), longer.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    found = parted(done.trace(), longer.trace())
     assert (found.step, found.stage, found.tensor) == (5, "data", "indices")
     assert found.problem == "tensorflow has finished, and the other trains on"
     assert parting(done, Training(steps=4, finished=True)) is None
 
 
+def job(**training):
+    model = {"layers": [{"type": "dense", "units": 1}]}
+    data = {"type": "inline", "x": [[0.0]], "y": [[0.0]]}
+    return Job.model_validate(
+        {"schema_version": 1, "data": data, "model": model, "loss": "mse", "optimizer": {"type": "sgd"}}
+        | {"training": {"epochs": 2, **training}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("remainder", "ends"),
+    [
+        ("carry", {2: 1, 4: 2, 6: 3}),
+        ("update", {2: 1, 3: 2, 5: 3, 6: 4}),
+        ("drop", {2: 1, 5: 2}),
+    ],
+)
+def test_gathered_batches_end_updates_where_the_training_makes_them(remainder, ends):
+    """Ten samples in batches of 4, gathered by 2, against batches of 8."""
+    gathering = job(batch_size=4, gradient_accumulation_steps=2, accumulation_remainder=remainder)
+    assert update_ends(gathering, job(batch_size=8), samples=10, batches=6) == (
+        ends,
+        {step: step for step in range(1, 7)},
+    )
+
+
+def test_batches_are_compared_one_by_one_where_updates_are_not_of_the_same_samples():
+    gathering = job(batch_size=4, gradient_accumulation_steps=2)
+    for other in (
+        job(batch_size=4, gradient_accumulation_steps=2, accumulation="sum"),
+        job(batch_size=16),
+        job(batch_size=8, shuffle=True),
+        job(batch_size=8, drop_last=True),
+    ):
+        assert update_ends(gathering, other, samples=16, batches=6) is None
+
+
+def test_what_stands_after_gathered_updates_is_compared_and_nothing_of_their_batches():
+    """The reference makes an update of two steps, and has those of the other at each second one."""
+    ends = {2: 1, 4: 2, 6: 3}, {1: 1, 2: 2, 3: 3}
+
+    def found(change=None):
+        updates, batches = (
+            Training(steps=3),
+            Training({step: {("data", "x"): off(9.0)} for step in range(1, 7)}),
+        )
+        for step, tensors in enumerate(batches.kept, start=1):
+            if step % 2 == 0:
+                tensors["update", "layers.0.kernel"] = updates.kept[step // 2 - 1][
+                    "update", "layers.0.kernel"
+                ]
+        other = Training(change, steps=3)
+        return parted(batches.trace(), other.trace(), ends=ends)
+
+    assert found() is None
+    there = found({2: {("update", "layers.0.kernel"): off(0.1), ("loss", "loss"): off(1.0)}})
+    assert (there.step, there.stage, there.tensor) == (2, "update", "layers.0.kernel")
+
+
+def test_the_update_that_parts_is_said_to_be_made_of_so_many_batches():
+    one, two = Training(steps=6), planted(3, "update", "layers.0.kernel", off(0.1))
+    ends = dict(zip((2, 4, 6), (1, 2, 3), strict=True)), {1: 1, 2: 2, 3: 3}
+    for step in (1, 2, 3):
+        two.kept[step - 1]["update", "layers.0.kernel"] = one.kept[2 * step - 1][
+            "update", "layers.0.kernel"
+        ] + (0.1 if step == 3 else 0.0)
+    replays = Replays(
+        seed=3,
+        pair=tuple(replayed(one.trace(), two.trace(), ends)),
+        kept={NAMES[0]: one.trace(keep=6), NAMES[1]: two.trace(keep=3)},
+        precision="float64",
+    )
+    shown = traced(
+        replays, programs=dict.fromkeys(NAMES, PROGRAM), arrays=load, tolerance=TOLERANCE, alike=TOLERANCE
+    )
+    (found,) = shown.divergences
+    assert found.batches == {"tensorflow": 2, "torch": 1}
+    assert found.learning_rates == {"tensorflow": 0.1, "torch": 0.1}
+    assert found.sentence.startswith(
+        "They first part at update 3 (seed 3), whose batches are 2 in tensorflow and 1 in torch, in the "
+        "update: the updates before it end with the same weights, layers.0.kernel becomes "
+    )
+    assert [mark.state for mark in stages(found)] == ["later", "later", "later", "later", "parts"]
+
+
 def test_other_structures_are_compared_as_far_as_they_go():
     wider = planted(1, "forward", "layers.0", lambda array: np.tile(array, 2))
-    found = first_parting(Training().trace(), wider.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    found = parted(Training().trace(), wider.trace())
     assert (found.stage, found.tensor) == ("forward", "layers.0")
     assert found.problem == "they are 4 in tensorflow and 8 in torch"
     fewer = Training()
     for tensors in fewer.kept:
         del tensors["forward", "layers.1"]
-    found = first_parting(Training().trace(), fewer.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    found = parted(Training().trace(), fewer.trace())
     assert (found.tensor, found.problem) == ("layers.1", "only tensorflow has it")
 
 
@@ -257,7 +356,7 @@ def test_evaluation_is_compared_after_the_update_it_follows():
         )
 
     def found(one, two):
-        return first_parting(one, two, names=NAMES, arrays=load, tolerance=TOLERANCE)
+        return parted(one, two)
 
     assert found(with_outputs(0.0), with_outputs(0.0)) is None
     there = found(with_outputs(0.0), with_outputs(1e-3))
@@ -273,9 +372,7 @@ def whole(one, two, step, refed=None, **more):
     }
     replays = Replays(
         seed=3,
-        reference=NAMES[0],
-        other=NAMES[1],
-        steps={NAMES[0]: one.trace(**more), NAMES[1]: two.trace(**more)},
+        pair=tuple(replayed(one.trace(**more), two.trace(**more))),
         kept=kept,
         precision="float64",
     )
