@@ -127,8 +127,23 @@ class FittedFeatures:
         """Return whether each column is a feature as it is."""
         return all(column.is_plain for column in self.columns)
 
+    @property
+    def _are_numbers(self) -> bool:
+        """Return whether each column is one feature, the number that it holds."""
+        return all(one.fitted.use == "number" and not one.fitted.indicator for one in self.columns)
+
     def of_table(self, table: DataTable) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
-        """Return the features (n, features), and by column where no training sample has the category."""
+        """Return the features (n, features), and by column where no training sample has the category.
+
+        Numbers of the table that lie side by side as the features do become them, and their gaps are filled.
+        """
+        joined = table.joined
+        if joined is not None and self._are_numbers and self.names == joined.names:
+            for place, column in enumerate(self.columns):
+                if column.fitted.fill is not None and table.columns[column.name].has_gaps:
+                    numbers = joined.array[:, place]
+                    numbers[np.isnan(numbers)] = column.fitted.fill
+            return joined.array, {}
         x = np.empty((table.rows, len(self.names)))
         unknown, begin = {}, 0
         for column in self.columns:
@@ -219,6 +234,9 @@ def use_of(column: Column, data: TableData) -> str | None:
 def _fit(column: Column, data: TableData, train: NDArray[np.int64]) -> FeatureColumn:
     rule: Missing = rule_for(data.missing, column.name) or "error"
     use: Any = use_of(column, data)
+    if use == "number" and rule in ("error", "drop"):
+        plain = FittedColumn(name=column.name, use=use)
+        return FeatureColumn(kind=column.kind, fitted=plain, names=(column.name,), refused=True)
     own = column.take(train)
     fill = None if rule in ("error", "drop") else _fill(own, rule, use)
     name = column.name

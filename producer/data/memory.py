@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ STRETCH_BYTES = 8 * 2**20
 """What a stretch of rows takes as float64."""
 _STATISTICS_BYTES = 64 * 2**20
 """What it takes where it is summed up: larger, so that the sums of most tables are NumPy's own."""
+_SPARE = 8
+"""An array of rows that is full grows by this part of it more than it must."""
 MEMORY_SHARE, DISK_SHARE = 0.5, 0.9
 """How much of what is free an array of the user's may take."""
 _LIMITS = (
@@ -72,6 +74,35 @@ def room_for(shape: tuple[int, ...], dtype: np.dtype[Any], *, place: str) -> NDA
         return np.asarray(np.memmap(file, dtype, mode="r+", shape=shape))
 
 
+class GrowingRows:
+    """It is rows of numbers, float64 (rows, width), in an array that grows where it lies.
+
+    Blocks that are kept and joined in the end would be in memory twice.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._array: NDArray[np.float64] = np.empty((0, width))
+        self._filled = 0
+
+    def append(self, columns: Sequence[NDArray[np.float64] | None], rows: int) -> None:
+        """Put so many rows behind those that are there; a column that is None is filled with anything."""
+        end = self._filled + rows
+        if end > len(self._array):
+            self._resize(end + end // _SPARE)
+        for place, numbers in enumerate(columns):
+            if numbers is not None:
+                self._array[self._filled : end, place] = numbers
+        self._filled = end
+
+    def whole(self) -> NDArray[np.float64]:
+        """Return all rows; none can be added after that."""
+        self._resize(self._filled)
+        return self._array
+
+    def _resize(self, rows: int) -> None:
+        self._array.resize((rows, self._array.shape[1]), refcheck=False)
+
+
 def stretches(array: NDArray[Any], *, nbytes: int | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the rows of an array in order, about so many bytes of float64 at a time, each with its place."""
     rows = max(1, (nbytes or STRETCH_BYTES) // max(1, 8 * prod(array.shape[1:])))
@@ -91,6 +122,21 @@ def taken(array: NDArray[Any], rows: NDArray[np.int64], place: str = "data") -> 
         np.take(some, rows[begin:end] - stretch.start, axis=0, out=out[begin:end], mode="clip")
         give_back_pages(out)
     return out
+
+
+def divided(array: NDArray[Any], parts: Sequence[NDArray[np.int64]], *, given_up: bool) -> list[NDArray[Any]]:
+    """Return the rows of each part, which rise and are no other part's.
+
+    With `given_up`, the first part's rows move to the array's beginning, so that they take no more memory.
+    """
+    first, *others = parts
+    copies = [taken(array, rows) for rows in others]
+    if not given_up or len(first) == len(array):
+        return [taken(array, first), *copies]
+    for stretch, some in stretches(array):
+        begin, end = np.searchsorted(first, (stretch.start, stretch.stop))
+        array[begin:end] = some[first[begin:end] - stretch.start]
+    return [array[: len(first)], *copies]
 
 
 def put_together(
@@ -139,19 +185,30 @@ def mean_and_deviation(array: NDArray[Any]) -> tuple[NDArray[np.float64], NDArra
     count, nbytes = len(array), _STATISTICS_BYTES
     with np.errstate(over="ignore", invalid="ignore"):
         mean = sum(some.sum(axis=0, dtype=np.float64) for _, some in stretches(array, nbytes=nbytes)) / count
-        squares = sum(((some - mean) ** 2).sum(axis=0) for _, some in stretches(array, nbytes=nbytes)) / count
+        squares = sum(_squares(some - mean) for _, some in stretches(array, nbytes=nbytes)) / count
     varies = np.zeros(array.shape[1:], bool)
     for _, some in stretches(array):
         varies |= (some != array[0]).any(axis=0)
     return mean, np.where(varies, np.sqrt(squares), 0.0)
 
 
+def _squares(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of the squares over the rows; the differences are overwritten."""
+    total: NDArray[np.float64] = np.square(differences, out=differences).sum(axis=0)
+    return total
+
+
 def scaled(
-    array: NDArray[Any], mean: NDArray[np.float64], scale: NDArray[np.float64]
+    array: NDArray[Any], mean: NDArray[np.float64], scale: NDArray[np.float64], *, given_up: bool
 ) -> NDArray[np.floating[Any]]:
-    """Return (array − mean) / scale, computed in float64; narrow numbers give float32, others float64."""
+    """Return (array − mean) / scale, computed in float64; narrow numbers give float32, others float64.
+
+    With `given_up`, the array is overwritten where the numbers fit it.
+    """
     dtype = np.dtype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
-    out = room_for(array.shape, dtype, place="data.standardize")
+    out = (
+        array if given_up and array.dtype == dtype else room_for(array.shape, dtype, place="data.standardize")
+    )
     for place, some in stretches(array):
         out[place] = (some - mean) / scale
     return out

@@ -21,7 +21,7 @@ from likewise.producer.data.arrays import (
 )
 from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
-from likewise.producer.data.memory import mean_and_deviation, scaled, taken
+from likewise.producer.data.memory import divided, mean_and_deviation, scaled
 from likewise.producer.data.named import (
     as_the_model_takes_them,
     beside_each_other,
@@ -172,11 +172,13 @@ def prepare(job: Job, base: Path) -> PreparedData:
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
     given = predict_rows(job, x.shape[1:], loaded)
     predict, scaling = given, None
+    own = x.flags.owndata and x.flags.writeable
+    samples = divided(x, (train, validation, test), given_up=own)
     if job.data.standardize:
         only = scaled_features(loaded, job)
-        scaling = _standard(taken(x, train), loaded.x_place, only)
+        scaling = _standard(samples[0], loaded.x_place, only)
         mean, scale = scaling
-        x = scaled(x, mean, scale)
+        samples = [scaled(some, mean, scale, given_up=own) for some in samples]
         predict = None if given is None else (given - mean) / scale
     target_scaling = None
     if getattr(job.data, "standardize_target", False):
@@ -203,9 +205,9 @@ def prepare(job: Job, base: Path) -> PreparedData:
         outputs={
             name: _targets_of_output(every[name], one, losses[name]) for name, one in of_outputs.items()
         },
-        train=_part(x, y, weights, train),
-        validation=_part(x, y, weights, validation) if len(validation) else None,
-        test=_part(x, y, weights, test) if len(test) else None,
+        train=_part(samples[0], y, weights, train),
+        validation=_part(samples[1], y, weights, validation) if len(validation) else None,
+        test=_part(samples[2], y, weights, test) if len(test) else None,
         predict=None if predict is None else _kept(predict),
         predict_given=None if given is None else _kept(given),
         classes=_class_count(y, loaded, ignored) if task == "multiclass" else None,
@@ -323,7 +325,7 @@ def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:
 
 def _part(x: NDArray[Any], y: NDArray[Any], weights: Floats | None, indices: NDArray[np.int64]) -> Arrays:
     own = None if weights is None else _kept(weights[indices])
-    return Arrays(x=_kept(taken(x, indices)), y=_kept(y[indices]), weights=own)
+    return Arrays(x=_kept(x), y=_kept(y[indices]), weights=own)
 
 
 def _kept(array: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.data.memory import taken
 from likewise.producer.display import short
 
 Kind = Literal["number", "boolean", "date", "time", "text", "empty", "other"]
@@ -65,6 +66,8 @@ class Column:
     words: tuple[str, ...] = ()
     padded: bool = False
     """Whether its numbers are written with zeros before them, as codes are: `01234`."""
+    has_gaps: bool = True
+    """Whether one of its numbers may be missing; where it is known that none is, none is looked for."""
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -84,7 +87,7 @@ class Column:
     def missing(self) -> NDArray[np.bool_]:
         """Return where a value is missing, (n,)."""
         if self.numbers is not None:
-            return np.isnan(self.numbers)
+            return np.isnan(self.numbers) if self.has_gaps else np.zeros(len(self.numbers), dtype=np.bool_)
         return self.places < 0
 
     def take(self, rows: NDArray[np.int64]) -> Column:
@@ -125,6 +128,24 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class JoinedNumbers:
+    """It is the numbers of several columns in one array, so that they need not be copied to be trained on."""
+
+    names: tuple[str, ...]
+    array: NDArray[np.float64]
+    """The numbers, (rows, names); those of a column are a view of it."""
+
+    @property
+    def views(self) -> dict[str, NDArray[np.float64]]:
+        """Return the numbers of each column, (rows,)."""
+        return {name: self.array[:, place] for place, name in enumerate(self.names)}
+
+    def take(self, rows: NDArray[np.int64]) -> JoinedNumbers:
+        """Return the numbers of these rows, which rise."""
+        return replace(self, array=taken(self.array, rows))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DataTable:
     """It is columns of one length, by name and in order."""
 
@@ -132,25 +153,29 @@ class DataTable:
     rows: int
     row_name: Callable[[int], str]
     """What a message calls a row, counted from 0: `line 7` of a text file, else `row 7`."""
+    joined: JoinedNumbers | None = None
+    """Columns whose numbers lie side by side; None where each lies by itself."""
 
     def take(self, rows: NDArray[np.int64]) -> DataTable:
-        """Return the table of these rows."""
+        """Return the table of these rows, which rise."""
+        joined = None if self.joined is None else self.joined.take(rows)
+        views = {} if joined is None else joined.views
+        row_name = self.row_name
         return DataTable(
-            columns={name: column.take(rows) for name, column in self.columns.items()},
+            columns={
+                name: replace(column, numbers=views[name]) if name in views else column.take(rows)
+                for name, column in self.columns.items()
+            },
             rows=len(rows),
-            row_name=lambda row: self.row_name(int(rows[row])),
+            row_name=lambda row: row_name(int(rows[row])),
+            joined=joined,
         )
 
 
-def number_column(
-    name: str, numbers: NDArray[np.float64], *, missing_values: Sequence[str] = (), padded: bool = False
-) -> Column:
-    """Return a column of numbers, or an empty one; numbers among `missing_values` are gaps."""
+def with_gaps(numbers: NDArray[np.float64], missing_values: Sequence[str]) -> NDArray[np.float64]:
+    """Return the numbers with NaN for those among `missing_values`."""
     gaps = [float(word) for word in missing_values if is_number(word)]
-    if gaps:
-        numbers = np.where(np.isin(numbers, gaps), np.nan, numbers)
-    kind: Kind = "empty" if np.isnan(numbers).all() else "number"
-    return Column(name=name, kind=kind, numbers=numbers, padded=padded)
+    return np.where(np.isin(numbers, gaps), np.nan, numbers) if gaps else numbers
 
 
 def text_column(

@@ -5,22 +5,24 @@ Those are Parquet and JSON lines. Separated text is read by `text_table`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import MAX_BYTES, check_size, refuse_duplicates
+from likewise.producer.data.memory import GrowingRows
 from likewise.producer.data.opening import opened
-from likewise.producer.data.table import Column, DataTable, number_column, text_column
+from likewise.producer.data.table import Column, DataTable, JoinedNumbers, Kind, text_column, with_gaps
 from likewise.producer.data.text_table import read_text, text_names
 from likewise.producer.display import printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
 
-_ROWS_AT_ONCE = 2**16
+_ROWS_AT_ONCE = 2**14
 _KINDS = {"parquet": "Parquet", "jsonl": "JSON Lines"}
 
 
@@ -30,15 +32,21 @@ def column_names(data: TableData, base: Path) -> list[str]:
 
 
 def read_table(
-    data: TableData, base: Path, wanted: Collection[str] | None = None, *, words: Collection[str] = ()
+    data: TableData,
+    base: Path,
+    wanted: Collection[str] | None = None,
+    *,
+    words: Collection[str] = (),
+    together: Sequence[str] = (),
 ) -> DataTable:
     """Return the wanted columns of a file, or all; of text, those in `words` as they are written.
 
+    The numbers of those in `together` lie side by side, in that order, where each is a column of numbers.
     Raises DataError with the place of what cannot be read.
     """
     if isinstance(data, CsvData):
-        return read_text(data, base, wanted, words=words)
-    return _read_typed(data, base, wanted)
+        return read_text(data, base, wanted, words=words, together=together)
+    return _read_typed(data, base, wanted, together)
 
 
 def _typed_names(data: ParquetData | JsonLinesData, base: Path) -> list[str]:
@@ -49,18 +57,65 @@ def _typed_names(data: ParquetData | JsonLinesData, base: Path) -> list[str]:
         return names
 
 
-def _read_typed(data: ParquetData | JsonLinesData, base: Path, wanted: Collection[str] | None) -> DataTable:
+def _read_typed(
+    data: ParquetData | JsonLinesData, base: Path, wanted: Collection[str] | None, together: Sequence[str]
+) -> DataTable:
     """Return the wanted columns, or all. Raises DataError."""
     with _reading(data, base) as (stream, place):
-        arrow = _parquet(stream, place, wanted) if isinstance(data, ParquetData) else _json(stream)
-        names = list(arrow.column_names)
-        refuse_duplicates(names, place)
-        if arrow.num_rows == 0:
+        if isinstance(data, ParquetData):
+            schema, parts = _parquet(stream, place, wanted)
+        else:
+            schema, parts = _json(stream, place, wanted)
+        numbers = [one.name for one in schema if _is_number(one.type)]
+        side_by_side = tuple(name for name in dict.fromkeys(together) if name in numbers)
+        alone = [(name,) for name in numbers if name not in side_by_side]
+        gathered = {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
+        others: dict[str, list[Any]] = {one.name: [] for one in schema if one.name not in numbers}
+        rows = 0
+        for part in parts:
+            rows += part.num_rows
+            for names, some in gathered.items():
+                some.append([_floats(part.column(name), data) for name in names], part.num_rows)
+            for name, chunks in others.items():
+                chunks.extend(part.column(name).chunks)
+        if rows == 0:
             raise DataError(f"{place}: has no rows")
-        chosen = [name for name in names if wanted is None or name in wanted]
-        check_size(arrow.num_rows, len(chosen), place)
-        columns = {name: _column(name, arrow.column(name), data) for name in chosen}
-    return DataTable(columns=columns, rows=arrow.num_rows, row_name=lambda row: f"row {row + 1}")
+        arrays = {names: some.whole() for names, some in gathered.items()}
+        columns = {
+            name: _number_column(name, array[:, i])
+            for names, array in arrays.items()
+            for i, name in enumerate(names)
+        }
+        columns |= {name: _column(name, others.pop(name), data) for name in [*others]}
+    joined = None
+    if len(side_by_side) == len({*together}) > 0:
+        joined = JoinedNumbers(names=side_by_side, array=arrays[side_by_side])
+    return DataTable(
+        columns={name: columns[name] for name in schema.names},
+        rows=rows,
+        row_name=lambda row: f"row {row + 1}",
+        joined=joined,
+    )
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
+
+
+def _floats(values: Any, data: ParquetData | JsonLinesData) -> NDArray[np.float64]:
+    """Return a column of arrow's as float64, NaN where a value is missing."""
+    import pyarrow as pa
+
+    numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy()
+    return with_gaps(numbers, data.missing_values)
+
+
+def _number_column(name: str, numbers: NDArray[np.float64]) -> Column:
+    gaps = np.isnan(numbers)
+    kind: Kind = "empty" if gaps.all() else "number"
+    return Column(name=name, kind=kind, numbers=numbers, has_gaps=bool(gaps.any()))
 
 
 @contextmanager
@@ -81,13 +136,22 @@ def _schema(data: ParquetData | JsonLinesData, stream: IO[bytes]) -> Any:
         import pyarrow.parquet as pq
 
         return _flat(pq.read_schema(stream).empty_table()).schema
-    return _json(stream).schema
+    return _read_json(stream).schema
 
 
-def _json(stream: IO[bytes]) -> Any:
+def _read_json(stream: IO[bytes]) -> Any:
     import pyarrow.json as arrow_json
 
     return _flat(arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=2**24)))
+
+
+def _json(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> tuple[Any, Iterator[Any]]:
+    """Return the types of the wanted columns, and their rows part after part."""
+    arrow = _read_json(stream)
+    refuse_duplicates(arrow.column_names, place)
+    chosen = arrow.select([name for name in arrow.column_names if wanted is None or name in wanted])
+    check_size(arrow.num_rows, chosen.num_columns, place)
+    return chosen.schema, iter([chosen])
 
 
 def _flat(arrow: Any) -> Any:
@@ -99,9 +163,11 @@ def _flat(arrow: Any) -> Any:
     return arrow
 
 
-def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> Any:
-    """Return the columns; text that repeats stays packed, so that memory holds each word once."""
-    import pyarrow as pa
+def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> tuple[Any, Iterator[Any]]:
+    """Return the types of the wanted columns, and their rows part after part.
+
+    Text that repeats stays packed, so that memory holds each word once.
+    """
     import pyarrow.parquet as pq
     import pyarrow.types as kinds
 
@@ -113,16 +179,23 @@ def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> A
         rows = source.metadata.num_rows
     check_size(rows, len(chosen), place)
     stream.seek(0)
-    with pq.ParquetFile(stream, read_dictionary=texts) as source:
-        batches, read = [], 0
+    empty = _flat(schema.empty_table()).select(chosen)
+    return empty.schema, _parquet_parts(stream, place, chosen, texts)
+
+
+def _parquet_parts(stream: IO[bytes], place: str, chosen: list[str], texts: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    read = 0
+    with pq.ParquetFile(stream, read_dictionary=texts, buffer_size=2**16, pre_buffer=False) as source:
         for batch in source.iter_batches(_ROWS_AT_ONCE, columns=chosen, use_threads=False):
-            batches.append(batch)
             read += batch.nbytes
             if read > MAX_BYTES:
                 raise DataError(
                     f"{place}: unpacks to more than {size(MAX_BYTES)}; at most that can be trained on"
                 )
-        return _flat(pa.Table.from_batches(batches, None if batches else source.schema_arrow))
+            yield _flat(pa.Table.from_batches([batch]))
 
 
 def _times(name: str, values: Any) -> Column:
@@ -140,11 +213,12 @@ def _booleans(name: str, values: Any) -> Column:
     return Column(name=name, kind="boolean", numbers=values.cast(pa.int8()).cast(pa.float64()).to_numpy())
 
 
-def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column:
-    """Return an arrow column as one of ours."""
+def _column(name: str, chunks: list[Any], data: ParquetData | JsonLinesData) -> Column:
+    """Return an arrow column that is not one of numbers as one of ours."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
+    values = pa.chunked_array(chunks)
     kind = values.type
     if kinds.is_null(kind):
         return Column(name=name, kind="empty", numbers=np.full(len(values), np.nan))
@@ -153,9 +227,6 @@ def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column
         return Column(name=name, kind="date", numbers=instants.to_numpy() / 1e6)
     if kinds.is_time(kind) or kinds.is_duration(kind) or kinds.is_boolean(kind):
         return _times(name, values) if not kinds.is_boolean(kind) else _booleans(name, values)
-    if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
-        numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
-        return number_column(name, numbers, missing_values=data.missing_values)
     inner = kind.value_type if kinds.is_dictionary(kind) else kind
     if not (kinds.is_string(inner) or kinds.is_large_string(inner)):
         return Column(

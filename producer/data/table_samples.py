@@ -57,7 +57,7 @@ def load_table(data: TableData, base: Path, *, tasks: Mapping[str, Task]) -> Loa
     """
     place = printable(data.path.rstrip("/").rpartition("/")[2])
     roles = roles_of(column_names(data, base), data, place)
-    table = read_table(data, base, roles.used)
+    table = read_table(data, base, roles.used, together=tuple(dict.fromkeys(roles.features)))
     declared = targets_declared(data, tasks)
     _check_columns(table, roles, data, place)
     for name, columns in declared.items():
@@ -85,6 +85,10 @@ def load_table(data: TableData, base: Path, *, tasks: Mapping[str, Task]) -> Loa
     )
     parts = split(table.rows, data.split, by)
     features = fit(table, roles.features, data, parts[0])
+    first_rows = tuple(
+        {name: column.cell(row) for name, column in table.columns.items()}
+        for row in parts[0][:ROWS_SHOWN].tolist()
+    )
     x, unknown = features.of_table(table)
     weights = None if roles.weights is None else table.columns[roles.weights].numbers
     return Loaded(
@@ -105,10 +109,7 @@ def load_table(data: TableData, base: Path, *, tasks: Mapping[str, Task]) -> Loa
         row=table.row_name,
         features=features,
         parts=parts,
-        first_rows=tuple(
-            {name: column.cell(row) for name, column in table.columns.items()}
-            for row in parts[0][:ROWS_SHOWN].tolist()
-        ),
+        first_rows=first_rows,
         notes=tuple(_unknown_notes(unknown, table)),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,25 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import check_size
+from likewise.producer.data.memory import GrowingRows
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     MISSING_WORDS,
     PLAIN_SIGNS,
     Column,
     DataTable,
-    number_column,
+    JoinedNumbers,
+    Kind,
     text_column,
+    with_gaps,
 )
 from likewise.producer.data.text_lines import MAX_LINE, TextForm, TextLines, line_of, not_utf8, ragged
 from likewise.producer.display import printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 
-_BLOCK = 2 * MAX_LINE
+_BLOCKS = (2**22, 2 * MAX_LINE)
+"""The bytes that pyarrow takes at once: few, since it holds several blocks; more where a row is longer."""
 _LOOKED_AT = 10_000
 """Rows of a column that are looked at for zeros before its numbers."""
-_SPARE = 8
-"""An array of numbers that is full grows by this part of it more than it must."""
 _OTHER_LENGTH = re.compile(r"Expected \d+ columns, got \d+")
 """How pyarrow says that a row has not as many values as others. A row that is no UTF-8 text does not reach
 the handler that pyarrow has for that."""
@@ -45,53 +48,105 @@ def text_names(data: CsvData, base: Path) -> list[str]:
 
 
 def read_text(
-    data: CsvData, base: Path, wanted: Collection[str] | None, *, words: Collection[str] = ()
+    data: CsvData,
+    base: Path,
+    wanted: Collection[str] | None,
+    *,
+    words: Collection[str] = (),
+    together: Sequence[str] = (),
 ) -> DataTable:
     """Return the wanted columns, or all; those in `words` are read as written, though all were numbers.
 
+    The numbers of those in `together` lie side by side, in that order.
+
     Raises DataError with the line of what cannot be read.
     """
-    form = TextForm.of(data)
     try:
-        with opened(data.path, base) as (stream, place):
-            first = _Reading(stream, place, form)
-            chosen = [name for name in first.lines.names if wanted is None or name in wanted]
-            columns, late = first.columns(chosen, words_only=False)
-        late = [name for name in chosen if name in late or name in words]
-        if late:  # their first blocks were taken for numbers, which forgets how they were written
-            with opened(data.path, base) as (stream, place):
-                columns |= _Reading(stream, place, form).columns(late, words_only=True)[0]
+        return _read(data, base, _Asked(wanted, words, together), _BLOCKS[0])
+    except _LongRowError:
+        return _read(data, base, _Asked(wanted, words, together), _BLOCKS[1])
     except _RaggedError:
         raise DataError(ragged(data, base)) from None
+
+
+def _read(data: CsvData, base: Path, asked: _Asked, block: int) -> DataTable:
+    form = TextForm.of(data)
+    with opened(data.path, base) as (stream, place):
+        first = _Reading(stream, place, form, block)
+        chosen = [name for name in first.lines.names if asked.columns is None or name in asked.columns]
+        columns, late = first.columns(chosen, asked.together)
+    late = [name for name in chosen if name in late or name in asked.words]
+    if late:  # their first blocks were taken for numbers, which forgets how they were written
+        with opened(data.path, base) as (stream, place):
+            columns |= _Reading(stream, place, form, block).columns(late, words_only=True)[0]
     return DataTable(
         columns={name: columns[name] for name in chosen},
         rows=first.rows,
         row_name=lambda row: f"line {line_of(data, base, row)}",
+        joined=first.joined,
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """It is what a caller wants of a file."""
+
+    columns: Collection[str] | None
+    words: Collection[str]
+    together: Sequence[str]
 
 
 class _RaggedError(Exception):
     """A row has more or fewer values than there are columns."""
 
 
+class _LongRowError(Exception):
+    """A row does not fit a block."""
+
+
 class _Reading:
     """It is one reading of a file into columns."""
 
-    def __init__(self, stream: IO[bytes], place: str, form: TextForm) -> None:
+    def __init__(self, stream: IO[bytes], place: str, form: TextForm, block: int) -> None:
         self.lines, self.form, self.rows = TextLines(stream, place, form), form, 0
+        self._block = block
+        self.joined: JoinedNumbers | None = None
+        """The numbers of the columns that lie side by side, where each of those is one of numbers."""
 
-    def columns(self, chosen: Sequence[str], *, words_only: bool) -> tuple[dict[str, Column], list[str]]:
+    def columns(
+        self, chosen: Sequence[str], together: Sequence[str] = (), *, words_only: bool = False
+    ) -> tuple[dict[str, Column], list[str]]:
         """Return the chosen columns, and the names of those that turned out as words too late to be kept."""
         position = {name: i for i, name in enumerate(self.lines.names)}
-        gathered = [_Gathered(words_only) for _ in chosen]
+        gathered = {name: _Gathered(words_only) for name in chosen}
+        rows: dict[tuple[str, ...], GrowingRows] = {}
         for batch in self._batches([position[name] for name in chosen]):
-            for one, values in zip(gathered, batch.columns, strict=True):
-                one.take(values, self.form)
+            read = {
+                name: one.take(values, self.form)
+                for (name, one), values in zip(gathered.items(), batch.columns, strict=True)
+            }
+            if not rows:
+                numbers = [name for name in chosen if read[name] is not None]
+                side_by_side = tuple(name for name in together if name in numbers)
+                alone = [(name,) for name in numbers if name not in side_by_side]
+                rows = {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
+            for names, some in rows.items():
+                some.append([read[name] for name in names], batch.num_rows)
         if self.rows == 0:
             raise DataError(f"{self.lines.place}: has a header and no rows")
-        named = dict(zip(chosen, gathered, strict=True))
-        found = {name: one.column(name, self.form) for name, one in named.items() if not one.late}
-        return found, [name for name, one in named.items() if one.late]
+        arrays = {names: some.whole() for names, some in rows.items()}
+        if (names := tuple(name for name in together if name in gathered)) in arrays:
+            self.joined = JoinedNumbers(names=names, array=arrays[names])
+        lying = {name: array[:, i] for names, array in arrays.items() for i, name in enumerate(names)}
+        found = {
+            name: one.column(name, self.form, lying.get(name))
+            for name, one in gathered.items()
+            if not one.late
+        }
+        late = [name for name, one in gathered.items() if one.late]
+        if self.joined is not None and not {*late}.isdisjoint(self.joined.names):
+            self.joined = None
+        return found, late
 
     def _batches(self, places: Sequence[int]) -> Iterator[Any]:
         """Yield the rows block after block, every value as text or null."""
@@ -113,7 +168,7 @@ class _Reading:
             reader = arrow_csv.open_csv(
                 pa.PythonFile(self.lines.stream, mode="r"),
                 read_options=arrow_csv.ReadOptions(
-                    block_size=_BLOCK, column_names=columns, use_threads=False
+                    block_size=self._block, column_names=columns, use_threads=False
                 ),
                 parse_options=arrow_csv.ParseOptions(delimiter=self.lines.delimiter, newlines_in_values=True),
                 convert_options=options,
@@ -129,52 +184,47 @@ class _Reading:
         except pa.ArrowInvalid as error:
             if _OTHER_LENGTH.search(str(error)):
                 raise _RaggedError from None
+            if "straddling" in str(error) and self._block < _BLOCKS[-1]:
+                raise _LongRowError from None
             raise _unreadable(error, self.lines.place) from None
 
 
 class _Gathered:
-    """It is one column while its blocks come in: numbers as long as all are, else words."""
+    """It is one column while its blocks come in: of numbers as long as all are, else its words."""
 
     def __init__(self, words_only: bool) -> None:
-        self._numbers: NDArray[np.float64] | None = None if words_only else np.empty(0)
-        self._filled = 0
+        self._is_numbers = not words_only
+        self._blocks = 0
         self._words: list[Any] = []
         self.late = False
         """Whether it turned out as words after blocks of numbers."""
-        self._padded = False
+        self._padded = self._has_gaps = self._has_values = False
 
-    def take(self, values: Any, form: TextForm) -> None:
-        """Take the values of one more block of rows."""
-        if self._numbers is not None:
+    def take(self, values: Any, form: TextForm) -> NDArray[np.float64] | None:
+        """Take the values of one more block of rows; return them if all are numbers, as those before were."""
+        if self._is_numbers:
             numbers = _numbers(values, form)
             if numbers is not None:
-                if not self._filled:
+                numbers = with_gaps(numbers, form.missing_values)
+                if not self._blocks:
                     self._padded = _are_padded(values.slice(0, _LOOKED_AT))
-                self._append(self._numbers, numbers)
-                return
-            self.late, self._numbers = self._filled > 0, None
+                self._blocks += 1
+                gaps = np.isnan(numbers)
+                self._has_gaps |= bool(gaps.any())
+                self._has_values |= not gaps.all()
+                return numbers
+            self.late, self._is_numbers = self._blocks > 0, False
         if not self.late:
             self._words.append(values.dictionary_encode())
+        return None
 
-    def _append(self, gathered: NDArray[np.float64], numbers: NDArray[np.float64]) -> None:
-        """Put the numbers behind those that are there, in an array that grows where it lies.
-
-        Blocks that are kept and joined in the end would be in memory twice.
-        """
-        end = self._filled + len(numbers)
-        if end > len(gathered):
-            gathered.resize(end + end // _SPARE, refcheck=False)
-        gathered[self._filled : end] = numbers
-        self._filled = end
-
-    def column(self, name: str, form: TextForm) -> Column:
-        """Return the whole column."""
+    def column(self, name: str, form: TextForm, numbers: NDArray[np.float64] | None) -> Column:
+        """Return the whole column; `numbers` are those of all its blocks, where it is one of numbers."""
         import pyarrow as pa
 
-        if self._numbers is not None:
-            self._numbers.resize(self._filled, refcheck=False)
-            numbers = self._numbers
-            return number_column(name, numbers, missing_values=form.missing_values, padded=self._padded)
+        if self._is_numbers:
+            kind: Kind = "number" if self._has_values else "empty"
+            return Column(name=name, kind=kind, numbers=numbers, padded=self._padded, has_gaps=self._has_gaps)
         chunks = pa.chunked_array(self._words).unify_dictionaries().chunks
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in chunks])
         missing = {word.strip().lower() for word in form.missing_values}

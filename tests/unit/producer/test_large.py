@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
+from likewise.producer.data import memory, reading
 from likewise.producer.data import prepare as prepare_data
-from likewise.producer.data import reading
 from likewise.producer.data.prepare import before_storing
 from likewise.producer.data.reading import before_reading
 from likewise.producer.job.summary import lines_of
@@ -53,3 +57,32 @@ def test_storing_is_announced_once_for_data_that_sides_share(
         "  data        synthetic: 100 training samples; 28 x 28 x 1 values of uint8, 77 KiB, less 127.5, "
         "divided by 255; 10 classes"
     )
+
+
+@pytest.mark.parametrize(("kind", "more"), [("csv", {}), ("parquet", {}), ("csv", {"standardize": True})])
+def test_a_table_is_in_memory_less_than_twice_while_it_is_prepared(
+    prepare: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    more: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(memory, "STRETCH_BYTES", 2**20)
+    monkeypatch.setattr(memory, "_STATISTICS_BYTES", 2**20)
+    values = np.random.default_rng(0).integers(0, 1000, (80_000, 30)).astype(np.float64)
+    table = pa.table({f"c{i}": values[:, i] for i in range(30)})
+    write = {"csv": arrow_csv.write_csv, "parquet": pq.write_table}[kind]
+    write(table, tmp_path / f"data.{kind}")
+    section = {"type": kind, "path": f"data.{kind}", "target": "c3", "split": {"validation": 0.2}, **more}
+    section["missing"] = "median"
+
+    tracemalloc.start()
+    try:
+        prepared = prepare(data=section)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    data = prepared.runs["tensorflow"].data
+    assert data.train.x.shape == (64_000, 29)
+    assert peak < 1.75 * values.nbytes

@@ -180,8 +180,8 @@ def test_statistics_are_float64_and_those_of_numpy_whatever_the_stretch(
     mean, deviation = mean_and_deviation(narrow)
     assert mean == pytest.approx(narrow.astype(np.float64).mean(axis=0), rel=1e-14)
     assert deviation[0] == pytest.approx(narrow[:, 0].astype(np.float64).std(), rel=1e-12)
-    found = scaled(narrow, mean, np.where(deviation == 0, 1.0, deviation))
-    assert (found.dtype, scaled(x, mean, mean).dtype) == (np.float32, np.float64)
+    found = scaled(narrow, mean, np.where(deviation == 0, 1.0, deviation), given_up=False)
+    assert (found.dtype, scaled(x, mean, mean, given_up=False).dtype) == (np.float32, np.float64)
     rows = np.flatnonzero(np.random.default_rng(1).random(999) < 0.3)
     assert np.array_equal(taken(x, rows), x[rows])
     assert taken(x, np.arange(999)) is x
