@@ -3,7 +3,7 @@
 Arrays are stored by content, so that several experiments may share one. Which are still referred to is read
 from the documents and results of all runs: a count of references could be wrong, and what it says wrongly
 cannot be mended. What runs under way may refer to without any document saying so stays: whatever was stored
-since the oldest of them was submitted.
+since the oldest of them was submitted, or since the look began.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ class Cleaned:
 class _InUse:
     arrays: set[str]
     """The SHA-256 of each array that a run or a result refers to."""
-    since_s: float | None
-    """When the oldest run or submission under way began, by the server; None where there is none."""
+    since_s: float
+    """When the oldest run or submission under way began, by the server; where there is none, this look."""
+    under_way: bool
+    """Whether there is any."""
 
 
 def delete(session: Session, record: KeptRecord) -> Cleaned:
@@ -78,7 +80,9 @@ def prune(session: Session, *, older_than_s: float, keep: int, dry_run: bool) ->
 
 def _freed(session: Session, records: Sequence[KeptRecord], named: Collection[str]) -> Cleaned:
     in_use = _in_use(session)
-    freed, kept = session.blobs.free(set(named) - in_use.arrays, stored_before_s=in_use.since_s)
+    freed, kept = session.blobs.free(
+        set(named) - in_use.arrays, stored_before_s=in_use.since_s, under_way=in_use.under_way
+    )
     return Cleaned(experiments=records, freed_bytes=freed, kept=kept)
 
 
@@ -104,15 +108,20 @@ def _arrays_of(session: Session, run_ids: Sequence[str]) -> set[str]:
 
 
 def _in_use(session: Session) -> _InUse:
-    """Look through all runs, also those of experiments that are not listed."""
+    """Look through all runs, also those of experiments that are not listed.
+
+    A submission leaves the set of those that are being made when its records are written, so that set is read
+    before the records are. What is stored after this look has begun may be of one that it does not see.
+    """
     client = session.client
-    prefix = names.run_key("")
-    keys = {key.decode() for key in client.scan_iter(match=f"{prefix}*", count=_SCANNED)}
-    run_ids = [key.removeprefix(prefix) for key in keys]
-    since_s = session.ledger.now() - SUBMITTING_S
+    now_s = session.ledger.now()
+    since_s = now_s - SUBMITTING_S
     client.zremrangebyscore(names.SUBMITTING, "-inf", f"({since_s}")  # of submissions that came to nothing
     submitting = client.zrangebyscore(names.SUBMITTING, since_s, "+inf", withscores=True)
     begun = [began for _, began in cast("list[tuple[bytes, float]]", submitting)]
+    prefix = names.run_key("")
+    keys = {key.decode() for key in client.scan_iter(match=f"{prefix}*", count=_SCANNED)}
+    run_ids = [key.removeprefix(prefix) for key in keys]
     for batch in batches(run_ids):
         with client.pipeline(transaction=False) as pipe:
             for run_id in batch:
@@ -121,4 +130,4 @@ def _in_use(session: Session) -> _InUse:
                 state, submitted_s = answer if isinstance(answer, list) else (None, None)
                 if state is not None and submitted_s is not None and state.decode() not in FINAL:
                     begun.append(float(submitted_s))
-    return _InUse(arrays=_arrays_of(session, run_ids), since_s=min(begun, default=None))
+    return _InUse(arrays=_arrays_of(session, run_ids), since_s=min([now_s, *begun]), under_way=bool(begun))

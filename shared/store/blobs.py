@@ -32,11 +32,11 @@ SMALL_BYTES = 16 * 2**10
 """An array of so many bytes is small: it is one chunk, and many of them are sent or fetched at once."""
 CHUNKS_A_TRIP, SMALL_A_TRIP = 16, 256
 """The most chunks, and the most small arrays, that one round trip carries."""
-_KEEP = Path(__file__).with_name("keep.lua")
+_KEEP, _FREE = (Path(__file__).with_name(name) for name in ("keep.lua", "free.lua"))
+NOTED_S = 366 * 86_400
+"""How long Redis knows when an array was stored behind the URL."""
 AHEAD_BYTES = 64 * 2**20
 """The most bytes of small arrays that are fetched before they are asked for."""
-_ABSENT = -2
-"""What Redis says of the time to live of a key that is not there."""
 
 
 class BlobError(LikewiseError):
@@ -65,7 +65,9 @@ class BlobStore:
         self._url = url
         self.redis_limit_bytes = redis_limit_bytes
         self._retention_s = int(retention_s)
-        self._keep = LastingScript(client, _KEEP.read_text(encoding="utf-8"))
+        self._keep, self._free = (
+            LastingScript(client, file.read_text(encoding="utf-8")) for file in (_KEEP, _FREE)
+        )
         self._cache = BlobCache(cache_dir) if cache_dir is not None else None
         self._recent: dict[str, bytes] = {}
 
@@ -147,43 +149,28 @@ class BlobStore:
         found = {key.decode().split(":")[-2] for key in keys}
         return found | (RemoteFiles(self._url, error=DataError).arrays() if self._url else set())
 
-    def free(self, names: Collection[str], *, stored_before_s: float | None) -> tuple[int, int]:
-        """Remove arrays by their SHA-256, but for those that may have been stored since a server time.
+    def free(self, names: Collection[str], *, stored_before_s: float, under_way: bool) -> tuple[int, int]:
+        """Remove arrays by their SHA-256, but for those that were stored since a server time.
 
-        Returns the bytes that were freed, and how many arrays were kept for that. Behind the URL all are
-        kept if a time is given: an object store does not tell when one was last wanted.
+        Returns the bytes that were freed, and how many arrays were kept for that. One behind the URL of which
+        Redis does not know when it was stored is kept while runs are `under_way`.
         """
         freed, kept = 0, 0
-        seconds, _ = self._client.time()
+        files = RemoteFiles(self._url, error=DataError) if self._url is not None else None
         for name in names:
-            left_ms = self._client.pttl(blob_key(name, 0))
-            if left_ms != _ABSENT:
-                known = cast(
-                    "list[tuple[bytes, float]]",
-                    self._client.zrangebyscore(wanted_key(name), "-inf", "(+inf", withscores=True),
-                )
-                stored_s = dict(known).get(b"stored", seconds - self._retention_s + left_ms / 1_000)
-                if stored_before_s is not None and stored_s >= stored_before_s - 1:
-                    kept += 1
-                    continue
-                freed += self._free_in_redis(name)
-            if self._url is not None:
-                files = RemoteFiles(self._url, error=DataError)
-                if stored_before_s is None:
+            noted = bool(self._client.exists(wanted_key(name)))
+            keys, args = [blob_key(name, 0), wanted_key(name)], [self._retention_s, repr(stored_before_s)]
+            bytes_in_redis, is_new = cast("tuple[int, int]", self._free(keys=keys, args=args))
+            freed += bytes_in_redis
+            if not is_new and files is not None:
+                if noted or not under_way:
                     freed += files.remove(_path(name))
                 else:
-                    kept += files.exists(_path(name))
-            if self._cache is not None:
+                    is_new = files.exists(_path(name))
+            kept += bool(is_new)
+            if self._cache is not None and not is_new:
                 self._cache.drop(name)
         return freed, kept
-
-    def _free_in_redis(self, name: str) -> int:
-        freed, chunk = 0, 0
-        while length := self._client.strlen(blob_key(name, chunk)):
-            self._client.unlink(blob_key(name, chunk))
-            freed, chunk = freed + length, chunk + 1
-        self._client.unlink(wanted_key(name))
-        return freed
 
     def _remember(self, ref: ArrayRef, data: Bytes) -> None:
         """Keep small arrays in memory, too: runs that share a data set come one after another."""
@@ -218,6 +205,11 @@ class BlobStore:
                 "LIKEWISE_BLOB_URL, here and for the workers, to a folder or object store that "
                 "both reach, such as file:///mnt/data or s3://bucket/likewise"
             )
+        seconds, microseconds = self._client.time()
+        with self._client.pipeline() as pipe:
+            pipe.zadd(wanted_key(ref.sha256), {"stored": seconds + microseconds / 1e6})
+            pipe.expire(wanted_key(ref.sha256), NOTED_S)
+            pipe.execute()
         files = RemoteFiles(self._url, error=DataError)
         files.write(_path(ref.sha256), chunks(data, of=data), nbytes=ref.nbytes)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from likewise.producer.runs import cleaning
 from likewise.producer.runs.cleaning import delete, prune
 from likewise.producer.runs.submitted import cancel
 from likewise.shared.errors import RedisError
@@ -72,8 +73,35 @@ def test_arrays_behind_the_url_go_too(own: Any, tmp_path: Path) -> None:
     own.blobs = BlobStore(own.client, url=f"file://{tmp_path}", redis_limit_bytes=1, retention_s=3600)
     record = ended(own)
     assert [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert delete(own, record).freed_bytes > 0
+    under_way = own.submit(queue_anyway=True, frameworks=("nobody",))  # of the same data
+    assert delete(own, record).kept == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    early = own.blobs.put(np.arange(5.0))
+    assert early.sha256 in own.blobs.stored()
+    assert prune(own, older_than_s=0, keep=20, dry_run=False).kept == 1, "a run under way may refer to it"
+    own.client.zadd(wanted_key(early.sha256), {"stored": own.ledger.now() - 10})
+    assert prune(own, older_than_s=0, keep=20, dry_run=False).freed_bytes > 0
+    assert early.sha256 not in own.blobs.stored()
+    cancel(under_way.experiment_id, ledger=own.ledger)
+    assert delete(own, under_way).freed_bytes > 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_is_stored_while_the_arrays_in_use_are_looked_for_stays(own: Any, monkeypatch: Any) -> None:
+    """A submission that begins just then is not seen; its data may be those that nothing else refers to."""
+    first = ended(own)
+    looked = cleaning._arrays_of
+
+    def submits_meanwhile(*given: Any) -> set[str]:
+        found = looked(*given)
+        if not own.ledger.records(first.run_ids):  # deleted already
+            own.submit(queue_anyway=True)
+        return found
+
+    monkeypatch.setattr(cleaning, "_arrays_of", submits_meanwhile)
+    stored = arrays(own)
+    assert delete(own, first).kept > 0
+    assert set(stored) <= set(arrays(own))
 
 
 def test_what_a_run_under_way_may_refer_to_stays_and_is_freed_later(own: Any) -> None:
