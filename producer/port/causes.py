@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from likewise.producer.display import both, gap
-from likewise.producer.port.evidence import PairStep
+from likewise.producer.port.evidence import PairStep, Repeat
 from likewise.producer.port.exchanged import Arrays, RecordedCall
 from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
@@ -21,6 +21,7 @@ from likewise.producer.port.settings import (
     edit,
     told,
 )
+from likewise.producer.port.unrolling import repeats_of
 
 
 def finite(value: float) -> float | None:
@@ -28,6 +29,8 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+LEAD_TO = "the same calls lead to"
+"""It is said where no call of a segment is seen to part."""
 Placed = tuple[int, PortFinding]
 """A finding with its place in the reference's order of use (see `place_of`)."""
 
@@ -36,8 +39,30 @@ def of_forward(pairing: Pairing) -> list[Placed]:
     """Return each module that gives something else when fed the same, and each segment between modules, in
     the reference's order of use.
     """
-    found = [*_of_modules(pairing), *_of_segments(pairing), *_of_output_shapes(pairing)]
+    segments = _of_segments(pairing)
+    repeats = repeats_of(pairing) if segments else []
+    if repeats:
+        segments = _of_rounds(pairing, repeats) or segments
+    found = [*_of_modules(pairing), *segments, *_of_output_shapes(pairing)]
     return sorted(found, key=lambda placed: placed[0])
+
+
+def _of_rounds(pairing: Pairing, repeats: Sequence[Repeat]) -> list[Placed]:
+    """Return what differs with every round of loops judged by itself, by the places of the first rounds.
+
+    Nothing where the rounds do not fit: in some of them the same calls lead to other numbers.
+    """
+    with pairing.unrolled(repeats):
+        paths = [step.pair.reference.path for step in pairing.forced.steps]
+        found = _of_segments(pairing)
+    if any(LEAD_TO in one.text for _, one in found):
+        return []
+    steps = pairing.forced.steps
+    first = {step.pair.reference.path: number for number, step in enumerate(steps)}
+    return [
+        (2 * (len(steps) if place // 2 == len(paths) else first[paths[place // 2]]), one)
+        for place, one in found
+    ]
 
 
 def place_of(pairing: Pairing, path: str) -> int:
@@ -126,15 +151,8 @@ def _is_fed_as_before(pairing: Pairing, number: int) -> bool:
     step, before = pairing.forced.steps[number], pairing.forced.steps[:number]
     if any(call.kind.partition(".")[0] != OUTPUTS for call in (*step.before[0], *step.before[1])):
         return False
-    call = pairing.call(step.pair)
-    fed = [pairing.call(one.pair) for one in before if one.segment > pairing.tolerance]
-    return call is not None and any(
-        one is not None
-        and one.entered is not None
-        and call.entered is not None
-        and np.array_equal(one.entered, call.entered)
-        for one in fed
-    )
+    fed = [one.given for one in before if one.segment > pairing.tolerance]
+    return step.given is not None and any(one is not None and np.array_equal(one, step.given) for one in fed)
 
 
 def _follows_another_shape(pairing: Pairing, number: int) -> bool:
@@ -157,9 +175,14 @@ def _alike(found: Sequence[Placed]) -> list[Placed]:
         key = f"{text} {placed[1].lines}" if len(placed[1].lines) > 1 else placed[1].text
         groups.setdefault(key, []).append(placed)
     return [
-        (place, first.model_copy(update={"also": tuple(_end(one) for _, one in others)}))
+        (place, first.model_copy(update={"also": _ends(first, [one for _, one in others])}))
         for (place, first), *others in groups.values()
     ]
+
+
+def _ends(first: PortFinding, others: Sequence[PortFinding]) -> tuple[str, ...]:
+    """Return before what else the same is, but for other rounds of a loop."""
+    return tuple(end for end in dict.fromkeys(map(_end, others)) if end != _end(first))
 
 
 def _end(one: PortFinding) -> str:
@@ -202,7 +225,8 @@ def of_parting(
     first = calls[0]
     what = f"{sides[0].label} has {words[0]} where {sides[1].label} has {words[1]}"
     if calls == (None, None):
-        what = f"the same calls lead to numbers that are {gap(relative)} apart"
+        apart = f"numbers that are {gap(relative)} apart" if np.isfinite(relative) else "another shape"
+        what = f"{LEAD_TO} {apart}"
     elif reordered(*calls):
         what = (
             f"{words[0]} of {sides[0].label} and {words[1]} of {sides[1].label} hold the same numbers in "

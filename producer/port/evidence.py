@@ -7,7 +7,7 @@ each module, and each segment of calls between modules, is judged by itself, wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,27 @@ class PairStep:
     """What enters on the other side."""
     fed: bool = True
     """Whether the reference's input could be put in place of that: it has the same shape."""
+    given: NDArray[Any] | None = None
+    """What enters in the reference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat:
+    """A later call of a module that both programs call as often, by the places in either's pass."""
+
+    pair: Pair
+    mine: int
+    theirs: int
+
+
+@dataclass(frozen=True)
+class Refed:
+    """What replaces more of a pass than what enters and leaves the first call of each module."""
+
+    calls: Mapping[int, NDArray[Any]] = field(default_factory=dict)
+    """What leaves calls of the other program, by their numbers in the pass."""
+    repeats: Sequence[Repeat] = ()
+    """Later calls of modules, before which segments are judged, too."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,26 @@ def follows(
     return False if rests else passes[1].outputs <= tolerance or None
 
 
+def moves_alone(
+    passes: tuple[ForcedPass, ForcedPass], calls: tuple[Sequence[RecordedCall], Sequence[RecordedCall]]
+) -> bool:
+    """Return whether a change of weights moves the other program and nothing in the reference (see
+    `follows`).
+    """
+    return not _moves_what_is_used(*calls) and _moves_what_is_used(*(several.calls for several in passes))
+
+
+def _moves_what_is_used(before: Sequence[RecordedCall], after: Sequence[RecordedCall]) -> bool:
+    """Return whether what enters modules, or an output, is another after a change."""
+    for one, two in zip(before, after, strict=False):
+        if one.path is not None and one.entered is not None and two.entered is not None:
+            if not np.array_equal(one.entered, two.entered):
+                return True
+        elif one.kind.partition(".")[0] == OUTPUTS and not np.array_equal(one.left, two.left):
+            return True
+    return False
+
+
 def _moves(before: NDArray[Any], after: NDArray[Any], *, same: bool, tolerance: float) -> bool | None:
     if same:
         return True
@@ -146,13 +187,14 @@ def forced_pass(
     reference: Sequence[RecordedCall],
     *,
     training: bool = False,
-    refed: Mapping[int, NDArray[Any]] | None = None,
+    refed: Refed | None = None,
 ) -> ForcedPass:
     """Run the other program on the reference's tensors, in evaluation or training, and judge each pair.
 
-    What leaves some of its calls is replaced, too, by their numbers in the pass: `refed`.
+    What leaves some more of its calls is replaced, too: `refed`.
     """
-    more = {nth_call(number): (None, array) for number, array in (refed or {}).items()}
+    refed = refed or Refed()
+    more = {nth_call(number): (None, array) for number, array in refed.calls.items()}
     force = {**forces(mapping, reference), **more}
     calls = other.forward(inputs, force, training=training, drops=training)
     here, there = first_calls(reference), first_calls(calls)
@@ -171,13 +213,18 @@ def forced_pass(
     }
     unseen -= anchors | others
     steps = []
-    for pair in at_work:
-        one, two = reference[here[pair.reference.path]], calls[there[pair.other.path]]
+    visits = [Repeat(pair, here[pair.reference.path], there[pair.other.path]) for pair in at_work]
+    if refed.repeats:
+        visits = sorted([*visits, *refed.repeats], key=lambda one: one.mine)
+    for visit in visits:
+        pair, places = visit.pair, (visit.mine, visit.theirs)
+        if places[1] >= len(calls):
+            continue
+        one, two = reference[places[0]], calls[places[1]]
         segment = 0.0
         # Of other shapes, as where one side pads in a call before, the module is judged with its own segment.
         if one.entered is not None and two.entered is not None and one.entered.shape == two.entered.shape:
             segment = relative_difference(pair.entering(one.entered), two.entered)
-        places = here[pair.reference.path], there[pair.other.path]
         # Siblings that one program runs together may stand apart in the other, with calls between them.
         beside = _siblings(calls, places[1], others), _siblings(reference, places[0], anchors)
         skipped = {theirs[path] for path in beside[0]}, {mine[path] for path in beside[1]}
@@ -186,8 +233,8 @@ def forced_pass(
             _since(calls, places[1], others, skipped[1], unseen),
         )
         fed = one.entered is None or two.entered is None or _is_fed(pair, one.entered, two.entered)
-        left = _kept_by_both(pair, one.left, two.left)
-        steps.append(PairStep(pair, segment, _leaving_apart(*left), before, two.entered, fed))
+        local = 0.0 if visit in refed.repeats else _leaving_apart(*_kept_by_both(pair, one.left, two.left))
+        steps.append(PairStep(pair, segment, local, before, two.entered, fed, one.entered))
     after = (
         _since(reference, len(reference), anchors, frozenset(), unseen),
         _since(calls, len(calls), others, frozenset(), unseen),

@@ -54,10 +54,20 @@ class FreeTraining:
     weights: Arrays
     applied: list[Arrays]
     """The gradients that reached the optimizers in the first step, one entry an update."""
+    passes: list[Arrays]
+    """What each backward pass of the first step adds to the gradients, by weight, where that was asked."""
     rates: list[float]
     """The learning rate of each update of an optimizer, in order."""
     train_s: float
     """How long its steps took, in seconds."""
+
+
+@dataclass(frozen=True)
+class GivenGradients:
+    """Gradients by weight that replace those of a training's first step (see `worker.port.contract`)."""
+
+    passes: Sequence[Arrays] = ()
+    applied: Sequence[Arrays] = ()
 
 
 @dataclass(frozen=True)

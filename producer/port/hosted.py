@@ -15,6 +15,7 @@ from likewise.producer.port.exchanged import (
     DrawSite,
     FedBatch,
     FreeTraining,
+    GivenGradients,
     LoadedSamples,
     RecordedCall,
     RecordedPass,
@@ -273,12 +274,30 @@ class Hosted:
         if rows is not None and rows.order is not None:
             arrays["order"] = rows.order
         seed = 0 if rows is None else rows.seed
-        question = {"ask": "train", "steps": steps, "common": common, "drops": drops, "seed": seed}
-        answer, found = self._ask(question, arrays)
+        question = {"steps": steps, "common": common, "drops": drops, "seed": seed, "given": None}
+        return self._train(question, arrays)
+
+    def step(self, batch: Batch, given: GivenGradients, *, common: bool) -> FreeTraining:
+        """Run one step with its gradients replaced where others are `given`; its backward passes are told."""
+        arrays = {
+            **self._inputs(batch.inputs),
+            **({} if batch.targets is None else {"targets": batch.targets}),
+        }
+        groups = {"passes": given.passes, "applied": given.applied}
+        for group, several in groups.items():
+            for place, gradients in enumerate(several):
+                arrays |= _group(f"{group}{place}", gradients)
+        counts = {group: len(several) for group, several in groups.items()}
+        question = {"steps": 1, "common": common, "drops": False, "seed": 0, "given": counts}
+        return self._train(question, arrays)
+
+    def _train(self, question: Mapping[str, Any], arrays: Arrays) -> FreeTraining:
+        answer, found = self._ask({"ask": "train", **question}, arrays)
         return FreeTraining(
             {name: list(one) for name, one in answer["losses"].items()},
             _of_group("weights", found),
             [_of_group(f"applied{place}", found) for place in range(answer["updates"])],
+            [_of_group(f"passes{place}", found) for place in range(answer["passes"])],
             list(answer["rates"]),
             float(answer["train_s"]),
         )

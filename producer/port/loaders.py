@@ -158,6 +158,8 @@ def _compare_inputs(
         return
     for axes, turned in _lays(two, one.shape):
         fitted = fitted_channels(one, turned)
+        if fitted is None and one.ndim > 2:  # the reference's channels may come first
+            fitted = fitted_channels(np.moveaxis(one, 1, -1), np.moveaxis(turned, 1, -1))
         if fitted is None:
             continue
         reversed_, scale, shift = fitted

@@ -8,16 +8,26 @@ the ones before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.producer.display import both
 from likewise.producer.port.alignment import align, own_to_divide
 from likewise.producer.port.draws import PairedDraws, pair_draws
-from likewise.producer.port.evidence import PairStep, forced_pass, forces, outputs_of
+from likewise.producer.port.evidence import (
+    ForcedPass,
+    PairStep,
+    Refed,
+    Repeat,
+    forced_pass,
+    forces,
+    outputs_of,
+)
 from likewise.producer.port.exchanged import (
     Arrays,
     DrawSite,
@@ -68,6 +78,10 @@ class PortStart:
 
 class Pairing:
     """Two programs, a batch, the pairs of their modules, and what one forced forward pass shows of each."""
+
+    idle: Set[str] = frozenset()
+    """The reference's paths of pairs that the other program alone uses, as a change of weights shows."""
+    _repeats: Sequence[Repeat] = ()
 
     def __init__(
         self,
@@ -269,6 +283,23 @@ class Pairing:
         self.other.load(self.loaded())
         self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
 
+    def refed(self, refed: Mapping[int, NDArray[Any]]) -> ForcedPass:
+        """Return a forced pass in which more calls of the other program give what is said, by number."""
+        calls = {one.theirs: self.calls[one.mine].left for one in self._repeats}
+        more = Refed({**calls, **refed}, self._repeats)
+        return forced_pass(self.other, self.inputs, self.mapping, self.calls, refed=more)
+
+    @contextmanager
+    def unrolled(self, repeats: Sequence[Repeat]) -> Iterator[None]:
+        """Judge these later calls of modules, too, while it is entered (see `producer.port.unrolling`)."""
+        kept = self.forced
+        self._repeats = tuple(repeats)
+        try:
+            self.forced = self.refed({})
+            yield
+        finally:
+            self._repeats, self.forced = (), kept
+
     def wrappers(self, side: Hosted) -> Mapping[str, Sequence[str]]:
         """Return what gives its layer the steps of a sequence, by path, with the ways that each has."""
         found: Mapping[str, Sequence[str]] = self.described[side.label].get("wrappers", {})
@@ -355,19 +386,18 @@ class Pairing:
 
     def _paddings(self, step: PairStep) -> list[Difference]:
         """Return the zeros around a pair's input as numbers, with those that a layer before has put there."""
-        call = self.call(step.pair)
-        if call is None or call.entered is None:
-            return []
         zeros = []
-        for side, seen, before in (
-            (self.reference, step.pair.reference, step.before[0]),
-            (self.other, step.pair.other, step.before[1]),
+        for side, seen, before, entered in (
+            (self.reference, step.pair.reference, step.before[0], step.given),
+            (self.other, step.pair.other, step.before[1], step.entered),
         ):
+            if entered is None:
+                return []
             padding = seen.settings.get("padding")
             if padding is None:
                 return []
             if padding == "same":
-                padding = same_padding(call.entered.shape, seen.settings)
+                padding = same_padding(entered.shape, seen.settings)
             elif padding == "causal":
                 padding = causal_padding(seen.settings)
             for one in _padded(before, self.seen[side.label]):

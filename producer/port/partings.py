@@ -61,7 +61,7 @@ def _with_counterpart(
     there: Sequence[RecordedCall],
 ) -> Parting:
     """Return a call of the reference, or one that comes later, with what the other side has in its place."""
-    twin, whole = same_size_twin(first, there), next(iter(there), None)
+    twin, whole = _twin(first, changed, there), next(iter(there), None)
     kin = next((two for two in there if _is_kin_in_a_loop(first, two)), None)
     if kin is not None and (twin is None or there.index(kin) < there.index(twin)):
         return first, kin
@@ -74,6 +74,17 @@ def _with_counterpart(
     # What one program writes out step by step, the other may have as one.
     pairs = ((one, same_size_twin(one, there)) for one in changed)
     return next(((one, two) for one, two in pairs if two is not None), (first, whole))
+
+
+def _twin(
+    first: RecordedCall, changed: Sequence[RecordedCall], there: Sequence[RecordedCall]
+) -> RecordedCall | None:
+    """Return the call in place of the reference's first: of its family, where both sides have as many."""
+    if family(first) is not None:
+        kin = [[one for one in calls if family(one) == family(first)] for calls in (changed, there)]
+        if len(kin[0]) == len(kin[1]) and kin[0][0] is first and kin[1][0].left.size == first.left.size:
+            return kin[1][0]
+    return same_size_twin(first, there)
 
 
 def _does(call: RecordedCall) -> str:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.evidence import ForcedPass, forced_pass
+from likewise.producer.port.evidence import ForcedPass
 from likewise.producer.port.exchanged import RecordedCall, relative_difference
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.partings import Parting, Segment, family, first_parting, same_size_twin
 
 Array = NDArray[Any]
+Place = tuple[str, str | None]
+"""A call's kind and line."""
 _MOST_CAUSES = 4
 """No more causes than this are looked for in one segment."""
 _MOST_PASSES, _FEW_PASSES = 16, 4
@@ -42,6 +44,13 @@ class _Looked:
     """Whether nothing more can be refed in it."""
     explained: bool = False
     """Whether the places explain the whole segment, each further one by itself."""
+    known: Mapping[Place, Place] = field(default_factory=dict)
+    """What the places of the reference's calls parted from in rounds of a loop before, which are no news."""
+
+    @property
+    def news(self) -> bool:
+        """Return whether a place was found that was not in a round before."""
+        return any(mine is None or _where(mine) not in self.known for mine, _ in self.partings)
 
     def left(self, segment: Segment) -> Segment:
         """Return the calls of a segment that were not told yet."""
@@ -60,9 +69,11 @@ def all_partings(pairing: Pairing, numbers: Sequence[int]) -> dict[int, list[Par
     """
     found: dict[int, list[Parting]] = {}
     refed: dict[int, Array] = {}
+    known: dict[str, dict[Place, Place]] = {}
     forced, passes = pairing.forced, _FEW_PASSES if pairing.is_large else _MOST_PASSES
     for number in numbers:
-        one = _Looked()
+        before = known.setdefault(forced.segment(number)[1], {})
+        one = _Looked(known=before)
         if refed and _apart(forced, number) <= pairing.tolerance:
             found[number] = []
             continue
@@ -72,7 +83,7 @@ def all_partings(pairing: Pairing, numbers: Sequence[int]) -> dict[int, list[Par
             if one.ended or passes == 0:
                 break
             passes -= 1
-            forced = _refed(pairing, {**refed, **one.refed})
+            forced = pairing.refed({**refed, **one.refed})
             if len(forced.calls) != len(pairing.forced.calls):  # what it runs depends on what it is fed
                 forced, passes = kept, 0
                 break
@@ -81,14 +92,11 @@ def all_partings(pairing: Pairing, numbers: Sequence[int]) -> dict[int, list[Par
                 break
         if one.explained:
             refed |= one.refed
+            before |= {_where(mine): _where(theirs) for mine, theirs in one.partings if mine and theirs}
         else:
             forced = kept
         found[number] = one.partings[: None if one.explained else 1]
     return found
-
-
-def _refed(pairing: Pairing, refed: Mapping[int, Array]) -> ForcedPass:
-    return forced_pass(pairing.other, pairing.inputs, pairing.mapping, pairing.calls, refed=refed)
 
 
 def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> None:
@@ -96,15 +104,19 @@ def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> No
     segment, _ = forced.segment(number)
     left = one.left(segment)
     mine, theirs = first_parting(left, pairing.tolerance)
-    if mine is not None and theirs is None and _is_given(pairing, forced, mine):
-        mine = None  # it is there, before a module that stands elsewhere in the reference
+    if mine is not None and (place := one.known.get(_where(mine))) is not None:
+        theirs = next((two for two in left[1] if _where(two) == place), theirs)
+    while mine is not None and theirs is None and _is_given(pairing, forced, mine):
+        # It is there, before a module that stands elsewhere in the reference.
+        left = tuple(call for call in left[0] if call is not mine), left[1]
+        mine, theirs = first_parting(left, pairing.tolerance)
     refed, wanted = theirs, None
     if mine is None and theirs is not None:
         wanted = _without(pairing, forced, number, one, theirs)
     elif mine is not None and theirs is not None:
         kin = family(mine) is not None and family(mine) == family(theirs)
         refed = theirs if mine.left.size == theirs.left.size else same_size_twin(mine, left[1])
-        if refed is not None and (kin or not one.partings):
+        if refed is not None and (kin or not one.news):
             wanted = _nearest(_lyings(mine.left, refed.left.shape), refed.left)
     elif mine is not None:
         refed, wanted = _with(pairing, segment, mine)
@@ -118,6 +130,10 @@ def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> No
     between = range(_place(theirs or refed, segment[1]), _place(refed, segment[1]) + 1)
     one.handled[1].update(between if between else [_place(refed, segment[1])])
     one.refed[_place(refed, forced.calls)] = wanted
+
+
+def _where(call: RecordedCall) -> Place:
+    return call.kind, call.line
 
 
 def _is_given(pairing: Pairing, forced: ForcedPass, mine: RecordedCall) -> bool:
@@ -141,8 +157,8 @@ def _without(
     before = one.refed.get(place - 1, forced.calls[place - 1].left if place else None)
     given = [call.left for call in forced.segment(number)[0][0]]
     if number < len(pairing.forced.steps):
-        call = pairing.call(pairing.forced.steps[number].pair)
-        given += [] if call is None or call.entered is None else [call.entered]
+        entered = pairing.forced.steps[number].given
+        given += [] if entered is None else [entered]
     fits = [array for array in given if before is not None and _has_numbers_of(array, before, pairing)]
     return _nearest([one for array in fits for one in _lyings(array, theirs.left.shape)], theirs.left)
 

@@ -124,6 +124,31 @@ def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
     return found
 
 
+def numbers_of_reference(
+    pairing: Pairing, findings: Iterable[PortFinding]
+) -> dict[str, dict[str, Any]] | None:
+    """Return what makes the other's optimizers as the reference's, by name, from what `findings` say of them.
+
+    None where numbers alone do not: another type, a schedule, or groups of weights.
+    """
+    labels = pairing.reference.label, pairing.other.label
+    mine, theirs = (pairing.described[label]["optimizers"] or {} for label in labels)
+    twins = dict(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
+    found: dict[str, dict[str, Any]] = {}
+    for one in findings:
+        if not one.path.startswith("optimizer."):
+            continue
+        setting = str(one.setting)
+        name = one.path.removeprefix("optimizer.").removesuffix(setting).rstrip(".")
+        if name not in twins or one.also or "schedule" in {**mine[name], **theirs[twins[name]]}:
+            return None
+        if mine[name]["type"] != theirs[twins[name]]["type"]:
+            return None
+        value = one.values[labels[0]]
+        found.setdefault(twins[name], {})[setting] = 0.0 if value is None else value
+    return found
+
+
 def _of_groups(
     pairing: Pairing, name: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> list[PortFinding]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.display import both
 from likewise.producer.port.alignment import other_assignments, row_orders
-from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass
+from likewise.producer.port.evidence import PairStep, first_calls, follows, forced_pass, moves_alone
 from likewise.producer.port.exchanged import RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, WeightMapping
 from likewise.producer.port.pairing import Pairing
@@ -294,6 +294,10 @@ def _prove_by_change(pairing: Pairing) -> dict[str, bool | None]:
         found[pair.reference.path] = follows(
             (pairing.forced, moved), (pairing.calls, calls), pairing.tolerance
         )
+        if found[pair.reference.path] is None and moves_alone(
+            (pairing.forced, moved), (pairing.calls, calls)
+        ):
+            pairing.idle = pairing.idle | {pair.reference.path}
         pairing.reference.load({name: pairing.weights[name] for name in names})
         pairing.other.load(pairing.loaded())
     return found
@@ -346,8 +350,8 @@ def _give(pairing: Pairing, pair: Pair, *, to_reference: bool) -> bool:
     for one in pairing.different[pair.reference.path]:
         value = one.reference if to_reference else one.other
         if one.name == "padding":
-            call = pairing.call(pair)
-            value = None if call is None else zeros_as(pair, one, call, to_reference=to_reference)
+            step = pairing.forced.of(pair.reference.path)
+            value = None if step is None else zeros_as(step, one, to_reference=to_reference)
         elif one.name not in CHANGEABLE:
             continue
         if value is not None:
@@ -355,13 +359,11 @@ def _give(pairing: Pairing, pair: Pair, *, to_reference: bool) -> bool:
     return given
 
 
-def zeros_as(
-    pair: Pair, padding: Difference, call: RecordedCall, *, to_reference: bool
-) -> list[list[int]] | None:
+def zeros_as(step: PairStep, padding: Difference, *, to_reference: bool) -> list[list[int]] | None:
     """Return the zeros that the other's convolution itself has to add for a padding, given what a call before
     adds; None where it cannot.
     """
-    own = None if call.entered is None else own_zeros(pair.other, call.entered.shape)
+    own = None if step.entered is None else own_zeros(step.pair.other, step.entered.shape)
     if own is None or not isinstance(padding.reference, list) or not isinstance(padding.other, list):
         return None
     wanted = np.array(own)

@@ -13,6 +13,8 @@ from likewise.producer.port.causes import finite
 from likewise.producer.port.exchanged import Arrays, FreeTraining, relative_difference
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.setting_causes import numbers_of_reference
+from likewise.producer.port.step_stages import StepStages
 from likewise.producer.port.updates import Updates, losses_apart, names_of_losses, under_names
 
 _LEAST_GRADIENT = 1e-6
@@ -26,6 +28,7 @@ class StepUpdates(Updates):
         """Run one step of each."""
         self._mine, self._theirs = _one_step(pairing)
         self._worst_gradient = 0.0
+        self._stages: StepStages | None = None
         super().__init__(
             pairing, {name: one for applied in self._mine.applied for name, one in applied.items()}
         )
@@ -44,7 +47,8 @@ class StepUpdates(Updates):
     def gradients(self, findings: Sequence[PortFinding] = ()) -> tuple[Rung, list[PortFinding]]:
         """Compare the gradients that reach the optimizers in the first step, update by update.
 
-        Where `findings` say that the forward pass differs, so do they: that is no cause of its own.
+        Where `findings` say that the forward pass differs, so do they: a cause of its own is then only what
+        differs although the backward passes are given the same.
         """
         pairing, (mine, theirs) = self._pairing, (self._mine, self._theirs)
         if not mine.applied or not theirs.applied:
@@ -67,10 +71,13 @@ class StepUpdates(Updates):
             parted = self._parted()
             self._mine, self._theirs = mine, theirs
         cause = next((one for one in findings if one.rung == "forward"), None)
-        if parted is not None and cause is not None:
-            return _failed(parted).model_copy(update={"first_cause": cause}), []
         if parted is not None:
-            return _failed(parted), [parted]
+            self._stages = StepStages(pairing, limit=self._limit, find=self._gradient_finding)
+            found = self._stages.causes(forward_parts=cause is not None)
+            if cause is not None:
+                return _failed(parted).model_copy(update={"first_cause": cause}), found
+            found = found or [parted]
+            return _failed(found[0]), found
         weights = sum(len(one) for one in mine.applied)
         text = f"{count(weights, 'gradient')} that reach the optimizers in the first step are the same"
         return Rung(name="gradients", status="holds", relative_difference=self._worst_gradient, text=text), []
@@ -163,14 +170,7 @@ class StepUpdates(Updates):
         name = next(name for name in moved if moved[name] > self._limit)
         cause = next((one for one in findings if one.path.startswith("optimizer.")), None)
         cause = cause or next((one for one in findings if one.rung == "gradients"), None)
-        finding = PortFinding(
-            rung="update",
-            path=name,
-            lines=self._pairing.lines_of("step"),
-            relative_difference=finite(moved[name]),
-            text=f"after one step {name} is {gap(moved[name])} of its way apart, though the gradients that "
-            "reach the optimizers are the same: look at what the step does with the weights themselves",
-        )
+        finding = self._of_weights(moved, name)
         rung = Rung(
             name="update",
             status="fails",
@@ -178,7 +178,7 @@ class StepUpdates(Updates):
             first_cause=cause or finding,
             text=f"after one step {name} is {gap(moved[name])} of its way apart",
         )
-        return rung, [] if cause else [finding]
+        return rung, self._beside(findings) if cause else [finding]
 
     def _losses(
         self, findings: Sequence[PortFinding], mine: FreeTraining, theirs: FreeTraining
@@ -214,7 +214,57 @@ class StepUpdates(Updates):
             first_cause=cause or finding,
             text=finding.text,
         )
-        return rung, [] if cause else [finding]
+        if cause is None:
+            return rung, [finding, *self._weights_beside([])]
+        return rung, self._beside(findings, finding)
+
+    def _beside(
+        self, findings: Sequence[PortFinding], losses: PortFinding | None = None
+    ) -> list[PortFinding]:
+        """Return what differs in a step beside the causes of the rungs below: its losses, and what it does
+        with the weights.
+        """
+        parts = any(one.rung == "forward" for one in findings)
+        told = []
+        if losses is not None and not parts and self._stages is not None and not self._stages.passes_part:
+            told = [losses]
+        return [*told, *self._weights_beside(findings)]
+
+    def _weights_beside(self, findings: Sequence[PortFinding]) -> list[PortFinding]:
+        """Return the first weight that a step moves otherwise with the same gradients at every update.
+
+        Where optimizers differ they are made alike first. What stays different of the weights that they move
+        is of their rules, and hides the rest.
+        """
+        if len(self._mine.applied) != len(self._theirs.applied):
+            return []
+        numbers = numbers_of_reference(self._pairing, findings)
+        if numbers is None:
+            return []
+        stages = self._stages
+        if numbers or stages is None:
+            self._pairing.other.override(numbers)
+            try:
+                stages = StepStages(self._pairing, limit=self._limit, find=self._gradient_finding)
+            finally:
+                self._pairing.other.override({})
+        moved = self._moved(stages.mine, stages.theirs)
+        if any(one.rung == "forward" for one in findings):
+            moved = {name: one for name, one in moved.items() if ".moving_" not in name}
+        parted = [name for name in moved if moved[name] > self._limit]
+        if numbers and any(name in applied for name in parted for applied in stages.mine.applied):
+            return []
+        return [self._of_weights(moved, name) for name in parted[:1]]
+
+    def _of_weights(self, moved: dict[str, float], name: str) -> PortFinding:
+        return PortFinding(
+            rung="update",
+            path=name,
+            lines=self._pairing.lines_of("step"),
+            relative_difference=finite(moved[name]),
+            text=f"after one step {name} is {gap(moved[name])} of its way apart, though the gradients that "
+            "reach the optimizers are the same: look at what the step does with the weights themselves",
+        )
 
     def _moved(self, mine: FreeTraining, theirs: FreeTraining) -> dict[str, float]:
         """Return how far apart each weight is after a step, by the way that the reference moves it."""

@@ -69,8 +69,9 @@ class Switches:
             return None
         reference, other = map(np.array, values)
         for pair in pairs:
-            call = self._pairing.call(pair)
-            own = None if call is None or call.entered is None else own_zeros(pair.other, call.entered.shape)
+            step = self._pairing.forced.of(pair.reference.path)
+            entered = None if step is None else step.entered
+            own = None if entered is None else own_zeros(pair.other, entered.shape)
             if own is None or np.any((wanted := np.array(own) + reference - other) < 0):
                 return None
             if not self._pairing.other.change(pair.other.path, "padding", own):

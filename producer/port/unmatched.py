@@ -118,20 +118,31 @@ def _strangers(pairing: Pairing, side: Hosted, one: Seen, others: Sequence[Seen]
 
 
 def _of_unused(pairing: Pairing) -> list[PortFinding]:
-    """Return the weights that the reference uses and the other program has, but does not use."""
-    reference, other = pairing.reference, pairing.other
-    return [
-        PortFinding(
-            rung="mapping",
-            path=pair.reference.path,
-            paths=pairing.paths(pair),
-            lines=pairing.lines(pair),
-            text=f"{pair.reference.path} of {reference.label} takes part, and a change of "
-            f"{pair.other.path} of {other.label} changes nothing: it is not used there",
+    """Return the weights that one program uses and the other one has, but does not use."""
+    found = []
+    for pair in pairing.mapping.pairs:
+        sides = (pairing.reference, pair.reference), (pairing.other, pair.other)
+        if pair.reference.path in pairing.idle:
+            sides = sides[::-1]
+        elif pairing.changes.get(pair.reference.path) is not False:
+            continue
+        (using, used), (having, unused) = sides
+        found.append(
+            PortFinding(
+                rung="mapping",
+                path=pair.reference.path,
+                paths=pairing.paths(pair),
+                lines=pairing.lines(pair),
+                text=f"{_called(used)} of {using.label} takes part, and a change of {_called(unused)} of "
+                f"{having.label} changes nothing: it is not used there",
+            )
         )
-        for pair in pairing.mapping.pairs
-        if pairing.changes.get(pair.reference.path) is False
-    ]
+    return found
+
+
+def _called(seen: Seen) -> str:
+    """Return a module's path, or the names of the weights that the model itself has."""
+    return seen.path or both([str(slot["own"]) for slot in seen.slots.values()])
 
 
 def _is_of_use_bias(pairing: Pairing, pair: Pair, names: Sequence[str]) -> bool:

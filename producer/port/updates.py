@@ -128,7 +128,7 @@ class Updates:
             return Rung(name="updates", status="holds", relative_difference=worst, text=text), []
         name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
         found = []
-        if lower is None and (rates := self._of_rates()) is not None:
+        if (rates := self._of_rates(lower)) is not None:
             found = [rates]
         elif lower is None:
             found = [
@@ -150,9 +150,15 @@ class Updates:
         )
         return rung, found
 
-    def _of_rates(self) -> PortFinding | None:
-        """Return that the learning rate of some update is another one, the first such update."""
+    def _of_rates(self, lower: PortFinding | None) -> PortFinding | None:
+        """Return that the learning rate of some update is another one, the first such update.
+
+        Beside another cause, `lower`, it is told where that is no rule of an optimizer's and both update as
+        often.
+        """
         pairing, (mine, theirs) = self._pairing, self._rates
+        if lower is not None and (lower.path.startswith("optimizer.") or len(mine) != len(theirs)):
+            return None
         for number, (one, two) in enumerate(zip(mine, theirs, strict=False), start=1):
             if not np.isclose(one, two, rtol=1e-6):
                 return PortFinding(

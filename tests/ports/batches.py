@@ -94,6 +94,7 @@ BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
     "dcgan": lambda draw: Batch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
     "tokens": lambda draw: Batch({"x": draw.below(20, 4, 5)}, draw.below(3, 4)),
     "video": lambda draw: Batch({"x": draw.normal(4, 3, 8, 8, 3)}, draw.below(3, 4)),
+    "looped": lambda draw: Batch({"x": draw.normal(5, 4, 3)}, draw.normal(5, 2)),
     "module": lambda draw: Batch({"x": draw.below(20, 6, 5)}, draw.below(3, 6)),
     "function": lambda draw: Batch({"x": draw.normal(6, 8, 8, 1)}, draw.below(3, 6)),
     "mobile": lambda draw: Batch({"x": draw.below(256, 6, 16, 16, 3)}, draw.below(6, 6)),

@@ -70,4 +70,8 @@ FAULTS = [
     Fault("function", ", eps=1e-7", "", "settings", "optimizer.epsilon", "epsilon"),
     Fault("function", "F.relu(self.fc1(", "torch.tanh(self.fc1(", "forward", "relu"),
     Fault("function", "return tf.nn.relu(x)", "return tf.nn.elu(x)", "forward", "elu", side="keras"),
+    Fault("looped", "0.1 * h", "0.2 * h", "forward", "multiply"),
+    Fault("looped", "+ self.h2h(h)", "- self.h2h(h)", "forward", "add"),
+    Fault("looped", "torch.tanh(", "torch.sigmoid(", "forward", "tanh"),
+    Fault("looped", "nn.LayerNorm(6)", "nn.LayerNorm(6, eps=1e-3)", "settings", "norm", "epsilon"),
 ]

@@ -91,6 +91,28 @@ def test_a_planted_fault_is_named_first(check: Callable[..., PortCheck], fault: 
     assert_line(first, fault)
 
 
+REVERSED = {"transformer: ", "tied: h", "mobile: x.float() / 255", "segments: [up(x)[..., :-1, :-1], skip]"}
+"""Faults that a run names with PyTorch as the reference, too; `make ports` has nearly all."""
+BY_CHANCE = "pictures: argmin(1)"
+"""With PyTorch's weights as many are right by the smallest as by the largest."""
+
+
+@pytest.mark.parametrize("fault", [one for one in EVERY if WHOLE or str(one) in REVERSED], ids=str)
+def test_a_planted_fault_is_named_first_with_pytorch_as_the_reference(
+    check: Callable[..., PortCheck], fault: Fault
+) -> None:
+    if str(fault) == BY_CHANCE:
+        pytest.skip("both evaluations say the same of these weights")
+    edits = ((fault.old, fault.new), *fault.more)
+    found = check(fault.pair, side=fault.side, edits=edits, reference="torch")
+    first = next((rung.first_cause for rung in found.rungs if rung.status == "fails"), None)
+    assert first is not None
+    told = f"{first.rung}: {first.text}"
+    assert first.rung == fault.rung, told
+    assert fault.setting is None or first.setting == fault.setting, told
+    assert_line(first, fault)
+
+
 def assert_line(first: PortFinding, fault: Fault) -> None:
     """Assert that the line lies in the function or class of an edit, or is the one that the fault names.
 

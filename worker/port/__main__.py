@@ -24,7 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.port.wire import PROGRAM_FAILED, receive, send
-from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError, TrainingPlan
+from likewise.worker.port.contract import (
+    Arrays,
+    Forced,
+    Forward,
+    GivenGradients,
+    ImportedProgram,
+    ProgramError,
+    TrainingPlan,
+)
 from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
 from likewise.worker.port.timing import GivenBatches, TimedProgram
@@ -236,16 +244,19 @@ class _Host:
             seed=int(question["seed"]),
             common=bool(question["common"]),
             drops=bool(question["drops"]),
+            given=_given(question["given"], arrays),
         )
         began = time.perf_counter()
         trained = self.program.train(_named(arrays, "inputs"), arrays.get("targets"), plan)
         train_s = time.perf_counter() - began
         arrays = {f"weights/{name}": one for name, one in trained.weights.items()}
-        for place, applied in enumerate(trained.applied):
-            arrays |= {f"applied{place}/{name}": one for name, one in applied.items()}
+        for group, several in (("applied", trained.applied), ("passes", trained.passes)):
+            for place, gradients in enumerate(several):
+                arrays |= {f"{group}{place}/{name}": one for name, one in gradients.items()}
         told = {
             "losses": trained.losses,
             "updates": len(trained.applied),
+            "passes": len(trained.passes),
             "rates": trained.rates,
             "train_s": train_s,
         }
@@ -281,6 +292,18 @@ def _named(arrays: Arrays, group: str) -> Arrays:
     return {
         name.removeprefix(f"{group}/"): one for name, one in arrays.items() if name.startswith(f"{group}/")
     }
+
+
+def _given(counts: Mapping[str, int] | None, arrays: Arrays) -> GivenGradients | None:
+    """Return the gradients that replace a step's own; `counts` says how many passes and updates there are."""
+    if counts is None:
+        return None
+    return GivenGradients(
+        **{
+            group: [_named(arrays, f"{group}{place}") for place in range(number)]
+            for group, number in counts.items()
+        }
+    )
 
 
 def _parts(question: dict[str, Any], arrays: Arrays) -> tuple[Arrays, dict[str, Forced]]:

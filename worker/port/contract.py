@@ -148,6 +148,8 @@ class FreeRun:
     applied: list[Arrays] = field(default_factory=list)
     """The gradients that reached the optimizers in the first step, by weight, one entry an update."""
 
+    passes: list[Arrays] = field(default_factory=list)
+    """What each backward pass of the first step adds to the gradients, by weight, where that was asked."""
     rates: list[float] = field(default_factory=list)
     """The learning rate of each update of an optimizer, in order."""
 
@@ -155,6 +157,19 @@ class FreeRun:
         """Append the losses of a step."""
         for name, one in losses.items():
             self.losses.setdefault(name, []).append(one)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenGradients:
+    """Gradients by weight that replace a step's own in its first run, each where there is one in its place.
+
+    So what comes behind them is judged by itself, whatever is wrong before.
+    """
+
+    passes: Sequence[Arrays] = ()
+    """What each backward pass adds to the gradients."""
+    applied: Sequence[Arrays] = ()
+    """What reaches the optimizers, update by update."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +186,8 @@ class TrainingPlan:
     then keeps the biased variance of a batch, as in Keras."""
     drops: bool = False
     """Whether dropout drops, as for `forward`."""
+    given: GivenGradients | None = None
+    """What replaces gradients of the first step; only where it is given backward passes are told."""
 
 
 @dataclass(frozen=True, kw_only=True)

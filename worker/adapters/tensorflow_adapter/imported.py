@@ -27,6 +27,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_models import (
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, pad
 from likewise.worker.adapters.tensorflow_adapter.imported_parts import parts
+from likewise.worker.adapters.tensorflow_adapter.imported_passes import BackwardPasses
 from likewise.worker.adapters.tensorflow_adapter.imported_plain import MODES
 from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Variables
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import (
@@ -62,6 +63,7 @@ from likewise.worker.port.contract import (
     Forced,
     Forward,
     FreeRun,
+    GivenGradients,
     ImportedProgram,
     Module,
     ProgramError,
@@ -405,6 +407,23 @@ class KerasProgram(ImportedProgram):
             if id(held.variable) in found
         }
 
+    def _replaced(
+        self, replacing: Mapping[str, NDArray[Any]], gradients: Sequence[Any], variables: Sequence[Any]
+    ) -> list[Any]:
+        """Return gradients of variables with those by weight in their place, where there are some."""
+        wholes: dict[int, NDArray[Any]] = {}
+        own = {id(one): gradient for one, gradient in zip(variables, gradients, strict=True)}
+        for name, held in self._held():
+            variable = id(held.variable)
+            if name in replacing and own.get(variable) is not None:
+                if variable not in wholes:
+                    wholes[variable] = _dense_array(own[variable])
+                held.into(wholes[variable], replacing[name])
+        return [
+            self._tensor(wholes[id(one)]) if id(one) in wholes else gradient
+            for one, gradient in zip(variables, gradients, strict=True)
+        ]
+
     def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:  # noqa: ARG002 -- these gradients are dense
         by_variable: dict[int, NDArray[Any]] = {}
         for name, held in self._held():
@@ -426,9 +445,16 @@ class KerasProgram(ImportedProgram):
 
     def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
         randomness = self._randomness(drops=plan.drops, seed=plan.seed)
-        applying = Steps(self._by_name, common=plan.common)
+        given = plan.given or GivenGradients()
+
+        def replaced(place: int, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+            replacing = given.applied[place] if place < len(given.applied) else {}
+            return self._replaced(replacing, gradients, variables)
+
+        applying = Steps(self._by_name, common=plan.common, replaced=replaced)
+        passes = BackwardPasses(self._by_name, self._replaced, plan.given)
         trained = FreeRun()
-        with self._kept(), drawing_from(randomness), applying.watching():
+        with self._kept(), drawing_from(randomness), applying.watching(), passes.watching():
             optimizer = self._new_optimizer()
             for taken, expected in self.batches(inputs, targets, plan):
                 if "step" in self._file.functions:
@@ -436,9 +462,10 @@ class KerasProgram(ImportedProgram):
                 else:
                     losses = {"loss": self._plain_step(optimizer, taken, expected)}
                 trained.add({name: float(np.squeeze(one)) for name, one in losses.items()})
-                applying.keeps = False
+                applying.keeps = passes.keeps = False
                 randomness.next_step()
             trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
+            trained.passes = passes.seen
         return trained
 
     def _slopes_of_penalties(self) -> dict[int, Any]:

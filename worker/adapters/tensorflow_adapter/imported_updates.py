@@ -99,9 +99,11 @@ class Steps:
         *,
         common: bool = False,
         rests: bool = False,
+        replaced: Callable[[int, Sequence[Any], Sequence[Any]], list[Any]] | None = None,
     ) -> None:
         """Take what names gradients of variables; `common` is as in `worker.port.contract`. No weight moves
-        if it `rests`.
+        if it `rests`. What `replaced` returns of an update's number, its gradients and its variables replaces
+        the gradients.
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
@@ -111,6 +113,7 @@ class Steps:
         self._by_name = by_name
         self._common = common
         self._rests = rests
+        self._replaced = replaced
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -154,6 +157,8 @@ class Steps:
         self.rates.append(rounded_rate(rate))
         if self.keeps:
             self.applied.append(self._by_name(gradients, variables))
+            if self._replaced is not None:
+                return self._replaced(len(self.applied) - 1, gradients, variables)
         return gradients
 
 

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from likewise.worker.adapters.torch_adapter.imported_files import export, restore, save
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, is_conv1d, pad
 from likewise.worker.adapters.torch_adapter.imported_parts import parts
+from likewise.worker.adapters.torch_adapter.imported_passes import BackwardPasses
 from likewise.worker.adapters.torch_adapter.imported_precision import (
     KeptPrecision,
     as_trained,
@@ -359,10 +360,12 @@ class TorchProgram(ImportedProgram):
             self._file.guarded("the scheduler's step", one.step)
 
     def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
-        applying, trained = Steps(self._held, common=plan.common), FreeRun()
+        replacing = () if plan.given is None else plan.given.applied
+        applying, trained = Steps(self._held, common=plan.common, given=replacing), FreeRun()
+        passes = BackwardPasses(self._held, plan.given)
         randomness = self._randomness(drops=plan.drops, seed=plan.seed)
         norms = biased_variances(self._model, wanted=plan.common)
-        with self._kept(), NumpyDraws(randomness), applying.watching(), norms:
+        with self._kept(), NumpyDraws(randomness), applying.watching(), passes.watching(), norms:
             optimizer, schedulers = self._new_optimizer()
             self._model.train()
             for taken, expected in self.batches(inputs, targets, plan):
@@ -376,9 +379,10 @@ class TorchProgram(ImportedProgram):
                     self._apply(optimizer, schedulers)
                     losses = {"loss": loss.detach()}
                 trained.add({name: float(one) for name, one in losses.items()})
-                applying.keeps = False
+                applying.keeps = passes.keeps = False
                 randomness.next_step()
             trained.weights, trained.applied, trained.rates = self.weights(), applying.applied, applying.rates
+            trained.passes = passes.seen
         return trained
 
     def as_written(self) -> WrittenProgram:

@@ -114,11 +114,16 @@ class Steps:
     """Watches every optimizer's step: what gradients reach it, and by whose rules it moves weights."""
 
     def __init__(
-        self, held: Callable[[], Iterable[tuple[str, Held]]], *, common: bool = False, rests: bool = False
+        self,
+        held: Callable[[], Iterable[tuple[str, Held]]],
+        *,
+        common: bool = False,
+        rests: bool = False,
+        given: Sequence[Arrays] = (),
     ) -> None:
         """Take the weights by name; `common` is as in `worker.port.contract`.
 
-        No weight moves if it `rests`.
+        No weight moves if it `rests`. What is `given` replaces the gradients, update by update.
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
@@ -129,6 +134,7 @@ class Steps:
         self._held = held
         self._common = common
         self._rests = rests
+        self._given = given
         self._counts: dict[int, int] = {}
         self._rates: dict[int, float] = {}
         self._own: list[dict[str, Any]] = []
@@ -164,6 +170,11 @@ class Steps:
                 if id(held.tensors[0][1]) in own and (gradient := held.read_gradient()) is not None
             }
         )
+        place = len(self.applied) - 1
+        replacing = self._given[place] if place < len(self._given) else {}
+        for name, held in self._held():
+            if name in self.applied[-1] and name in replacing:
+                held.write_gradient(replacing[name])
 
     def _follow_keras(self, optimizer: Any) -> None:
         """Let the second biases rest, and give an Adam and a momentum the numbers with which they move
