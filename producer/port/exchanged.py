@@ -63,7 +63,7 @@ class FreeTraining:
 
 
 @dataclass(frozen=True)
-class GivenGradients:
+class StepGradients:
     """Gradients by weight that replace those of a training's first step (see `worker.port.contract`)."""
 
     passes: Sequence[Arrays] = ()

@@ -2,8 +2,8 @@
 
 The other program's modules and optimizers are given the reference's settings, alone and together, and trained
 from the same weights on the same batches. What each setting closes of the gap is its share, by Shapley's
-value, as for declared jobs (`producer.blame.shares`). What is no setting, such as a loss or another
-activation, stays unexplained: `likewise port check` names it.
+value, as for declared jobs (`producer.blame.shares`). What is no setting, such as another activation, stays
+unexplained: it is listed as a check of both programs names it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from likewise.producer.blame.shares import Design, Estimate, Mixture, design, pa
 from likewise.producer.display import both, count, gap, seconds
 from likewise.producer.port.file import Port
 from likewise.producer.port.flow import OpenPort, opened
+from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortFinding, SeedGap
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.switches import LiveSetting, Switches
@@ -30,6 +31,7 @@ MEASURES = ("outputs", "losses", "weights")
 """What the gap is measured in, the main one first: fields of `SeedGap`."""
 FEW_SEEDS = 3
 UNSWITCHABLE = "it cannot be switched on the live program"
+OF_CODE = "it is no setting of a live object: the program's own line is to be edited"
 DRAWN_ALIKE = "both draw the reference's masks in these trainings, so that it does nothing here"
 UNSWITCHED = "it was left out, to stay within the budget"
 
@@ -81,7 +83,8 @@ def explain_opened(
     port: Port, found: OpenPort, question: PortQuestion, *, tell: Callable[[str], None]
 ) -> ExplainedPort:
     """Explain two programs that are started already."""
-    return _Explainer(PortTrainer(port, found, tell), port, question, tell).explain()
+    causes = climb(found.pair(port.precision, tell), until="training_mode", tell=tell).findings
+    return _Explainer(PortTrainer(port, found, tell), port, question, tell).explain(causes)
 
 
 class _Explainer:
@@ -107,26 +110,28 @@ class _Explainer:
     def _others(self) -> Sequence[PortFinding]:
         return self._switches.others
 
-    def explain(self) -> ExplainedPort:
-        """Find the settings, train what the budget allows, and share the gap out."""
+    def explain(self, causes: Sequence[PortFinding]) -> ExplainedPort:
+        """Find the settings, train what the budget allows, and share the gap out; `causes` are of a check."""
         self._trainer.prepare(self._question.seeds)
         self._trainer.common = self._pairing.frameworks_differ
-        self._switches = Switches(self._pairing)
-        known = count(len(self._factors) + len(self._others), "setting differs", "settings differ")
-        self._tell(
-            f"{known}, {len(self._factors)} of which the live program can be given as the reference has it"
+        began = time.monotonic()
+        one = self._references.setdefault(
+            self._question.seeds[0], self._trainer.reference(self._question.seeds[0])
         )
-        extent, first = self._affordable()
+        two = self._trainer.other(one.seed, one)
+        first, each_s = self._trainer.gap(one, two), (time.monotonic() - began) / 2
+        self._switches = Switches(self._pairing, causes=causes, rates=(one.rates, two.rates))
+        known = count(len(self._factors) + len(self._others), "setting differs", "settings differ")
+        taken = f"{len(self._factors)} of which the live program can be given as the reference has it"
+        self._tell(f"{known}, {taken}")
+        extent = self._affordable(each_s)
         gaps = self._train(extent, first)
         return self._explained(extent, gaps)
 
     # ---- trainings
 
-    def _affordable(self) -> tuple[_Extent, SeedGap]:
-        """Return the costliest extent that fits the budget, and the first seed's gap, whose time tells."""
-        began = time.monotonic()
-        first = self._gap(self._question.seeds[0])
-        each_s = (time.monotonic() - began) / 2
+    def _affordable(self, each_s: float) -> _Extent:
+        """Return the costliest extent that fits the budget, where each training takes so long."""
         whole, *less = self._extents()
         cost_s = {id(one): each_s * len(one.seeds) * (1 + len(one.design.mixtures)) for one in (whole, *less)}
         chosen = next(
@@ -137,7 +142,7 @@ class _Explainer:
         self._tell(f"{said}, which takes about {seconds(cost_s[id(chosen)])}")
         if chosen.note is not None:
             self._tell(f"{chosen.note}: all would take about {seconds(cost_s[id(whole)])}")
-        return chosen, first
+        return chosen
 
     def _extents(self) -> Iterator[_Extent]:
         seeds, factors = self._question.seeds, len(self._factors)
@@ -254,6 +259,7 @@ class _Explainer:
             )
             for one in self._others
         ]
+        found += [self._contribution(one, problem=nothing or OF_CODE) for one in self._switches.code]
         return sorted(found, key=lambda one: (one.share is None, -(one.share or 0.0)))
 
     def _contribution(
@@ -314,7 +320,10 @@ class _Explainer:
             yield f"{extent.note[0].upper()}{extent.note[1:]}."
         if len(extent.seeds) == 1:
             yield "One seed leaves no interval: train more with --seeds 5."
-        yield "What is no setting, such as a loss or an activation, has no share; port check names it."
+        if code := [_path(one) for one in self._switches.code]:
+            are = "is" if len(code) == 1 else "are"
+            named = f"{both(code[:4])} {are} code and no setting of a live object"
+            yield f"{named}: what that does stays unexplained."
 
 
 def _value(estimate: Estimate | None) -> float | None:

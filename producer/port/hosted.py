@@ -15,11 +15,11 @@ from likewise.producer.port.exchanged import (
     DrawSite,
     FedBatch,
     FreeTraining,
-    GivenGradients,
     LoadedSamples,
     RecordedCall,
     RecordedPass,
     RowOrder,
+    StepGradients,
     TimedPlan,
 )
 from likewise.producer.port.inputs import name_inputs
@@ -161,9 +161,19 @@ class Hosted:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
 
-    def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give the optimizers that it makes from now on these numbers, by their names; none for its own."""
-        self._ask({"ask": "override", "optimizers": optimizers})
+    def override(
+        self,
+        optimizers: Mapping[str, Mapping[str, Any]],
+        *,
+        rates: Sequence[float] = (),
+        loss_factor: float = 1.0,
+    ) -> None:
+        """Give the optimizers that it makes from now on these numbers, by their names; none for its own.
+
+        So it is with the learning rates of a training's updates, and with a factor of the loss.
+        """
+        question = {"optimizers": optimizers, "rates": list(rates), "loss_factor": loss_factor}
+        self._ask({"ask": "override", **question})
 
     @property
     def steps(self) -> bool:
@@ -277,7 +287,7 @@ class Hosted:
         question = {"steps": steps, "common": common, "drops": drops, "seed": seed, "given": None}
         return self._train(question, arrays)
 
-    def step(self, batch: Batch, given: GivenGradients, *, common: bool) -> FreeTraining:
+    def step(self, batch: FedBatch, given: StepGradients, *, common: bool) -> FreeTraining:
         """Run one step with its gradients replaced where others are `given`; its backward passes are told."""
         arrays = {
             **self._inputs(batch.inputs),

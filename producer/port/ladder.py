@@ -342,7 +342,7 @@ class Ladder:
         if self._pairing.training_fails is None:
             trained = self._training()  # before the updates, since it settles how masks lie
             lower = lower or next(iter(trained.findings), None)
-        rung, found = updating.freely(lower)
+        rung, found = updating.freely(lower, self._findings)
         self._findings += found
         return rung
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from likewise.producer.display import gap
 from likewise.producer.port.causes import finite
-from likewise.producer.port.exchanged import Arrays, FreeTraining, GivenGradients, relative_difference
+from likewise.producer.port.exchanged import Arrays, FreeTraining, StepGradients, relative_difference
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
 
@@ -28,13 +28,13 @@ class StepStages:
     def __init__(self, pairing: Pairing, *, limit: float, find: Finder) -> None:
         """Run each step; a difference is one above `limit`, and `find` finds those of updates."""
         self._pairing, self._limit, self._find = pairing, limit, find
-        self.mine = _stepped(pairing, GivenGradients())
+        self.mine = _stepped(pairing, StepGradients())
         applied = [pairing.mapping.to_other(one) for one in self.mine.applied]
-        self._updates_given = _stepped(pairing, GivenGradients(applied=applied), other=True)
+        self._updates_given = _stepped(pairing, StepGradients(applied=applied), other=True)
         self._all_given: FreeTraining | None = None
         if self.mine.passes and len(self.mine.passes) == len(self._updates_given.passes):
             passes = [pairing.mapping.to_other(one) for one in self.mine.passes]
-            self._all_given = _stepped(pairing, GivenGradients(passes=passes, applied=applied), other=True)
+            self._all_given = _stepped(pairing, StepGradients(passes=passes, applied=applied), other=True)
         self.passes_part = False
         """Whether a backward pass gives other gradients."""
 
@@ -120,7 +120,7 @@ class StepStages:
         return None
 
 
-def _stepped(pairing: Pairing, given: GivenGradients, *, other: bool = False) -> FreeTraining:
+def _stepped(pairing: Pairing, given: StepGradients, *, other: bool = False) -> FreeTraining:
     """Run one step of a program with what is given, by rules that the frameworks share."""
     sides = (pairing.reference, pairing.batch), (pairing.other, pairing.others_batch)
     side, batch = sides[other]

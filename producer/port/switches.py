@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.blame.shares import Mixture
+from likewise.producer.port.evidence import outputs_of
+from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
@@ -16,6 +18,11 @@ from likewise.producer.port.setting_causes import of_settings
 from likewise.producer.port.settings import CHANGEABLE, optimizer_differences, own_zeros
 from likewise.producer.port.training import of_draws
 from likewise.shared.errors import RunFailedError
+
+_SHAPING = ("strides", "dilation_rate")
+"""Settings that give what leaves another shape, with which the rest of a program may not run."""
+_OF_PROGRAMS = ("mapping", "forward", "loss", "gradients", "update", "updates", "training_mode")
+"""The rungs whose findings are of what programs compute, and not of what they are fed."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,36 @@ class LiveSetting:
     """The other program's name of the optimizer that has it, where it is one of an optimizer."""
     zeros: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """The zeros that each module of the other adds, where it is a padding: the reference's, and its own."""
+    rates: Sequence[float] = ()
+    """The learning rates of the reference's updates, where it is a schedule."""
+    loss_factor: float | None = None
+    """By what the other's loss is multiplied, where it is the loss."""
 
 
 class Switches:
     """Finds what differs between two paired programs, and gives the live one what it can be given."""
 
-    def __init__(self, pairing: Pairing) -> None:
-        """Find both, each tried once on the other program, which has its own settings then."""
-        self._pairing = pairing
+    def __init__(
+        self,
+        pairing: Pairing,
+        *,
+        causes: Sequence[PortFinding],
+        rates: tuple[Sequence[float], Sequence[float]],
+    ) -> None:
+        """Find both, each tried once on the other program, which has its own settings then.
+
+        `causes` are those that a check has found, `rates` the learning rates of either's updates.
+        """
+        self._pairing, self._rates = pairing, rates
         self._labels = pairing.reference.label, pairing.other.label
         self.factors: list[LiveSetting] = []
         self.others: list[PortFinding] = []
         """What differs and cannot be switched."""
+        self.code: list[PortFinding] = []
+        """What differs and is no setting."""
         self._sort()
+        self._sort_causes(causes)
+        self.switch(frozenset())
 
     def _sort(self) -> None:
         pairs = {pair.reference.path: pair for pair in self._pairing.mapping.pairs}
@@ -49,15 +73,65 @@ class Switches:
             factor: LiveSetting | None = None
             if one.path.startswith("optimizer."):
                 factor = self._of_optimizer(one)
-            elif one.setting in CHANGEABLE:
+            elif one.setting in (*CHANGEABLE, *_SHAPING):
                 factor = LiveSetting(one, [pairs[path] for path in (one.path, *one.also)])
             elif one.setting == "padding":
                 factor = self._of_padding(one, [pairs[path] for path in (one.path, *one.also)])
+            if factor is not None and one.setting in _SHAPING and not self._runs(factor):
+                factor = None
             if factor is None:
                 self.others.append(one)
             else:
                 self.factors.append(factor)
-        self.switch(frozenset())
+
+    def _sort_causes(self, causes: Sequence[PortFinding]) -> None:
+        """Take what differs in the loss and in the course of the learning rates as factors, where it may."""
+        mine, theirs = self._rates
+        scheduled = [one for one in (*self.others, *causes) if one.path == "optimizer.schedule"]
+        if len(mine) == len(theirs) and not np.allclose(mine, theirs, rtol=1e-6):
+            self.factors += [LiveSetting(one, rates=mine) for one in scheduled[:1]]
+            of_rates = ("optimizer.schedule", "optimizer.learning_rate")
+            self.others = [one for one in self.others if not scheduled or one.path not in of_rates]
+        for one in causes:
+            if one.rung in _OF_PROGRAMS and one.path != "optimizer.schedule":
+                factor = self._of_loss(one) if one.rung == "loss" else None
+                if factor is not None:
+                    self.factors.append(factor)
+                else:
+                    self.code.append(one)
+
+    def _runs(self, factor: LiveSetting) -> bool:
+        """Return whether the other program runs with a setting switched."""
+        pairing = self._pairing
+        value = factor.finding.values[self._labels[0]]
+        own = factor.finding.values[self._labels[1]]
+        paths, setting = [pair.other.path for pair in factor.pairs], str(factor.finding.setting)
+        done = sum(pairing.other.change(path, setting, value) for path in paths) == len(paths)
+        try:
+            pairing.other.forward(pairing.inputs, training=True)
+        except RunFailedError:
+            done = False
+        for path in paths:
+            pairing.other.change(path, setting, own)
+        return done
+
+    def _of_loss(self, finding: PortFinding) -> LiveSetting | None:
+        """Return the factor of a loss that is a multiple of the reference's; None where it is another one."""
+        pairing = self._pairing
+        one, two = (finding.values[label] for label in self._labels)
+        if not two or one == two:
+            return None
+        outputs = outputs_of(pairing.calls)
+        given = pairing.forced.forms.to_other(outputs)
+        pairing.other.override({}, loss_factor=one / two)
+        mine = pairing.reference.loss(outputs, pairing.batch.targets)
+        theirs = pairing.other.loss(given, pairing.others_batch.targets)
+        pairing.other.override({})
+        apart = max(
+            relative_difference(np.array(mine[0]), np.array(theirs[0])),
+            pairing.forced.forms.apart(mine[1], theirs[1]),
+        )
+        return LiveSetting(finding, loss_factor=one / two) if apart <= pairing.tolerance else None
 
     def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> LiveSetting | None:
         """Return the factor of zeros around an input; None where a live module cannot add them."""
@@ -121,4 +195,9 @@ class Switches:
                 path = pair.other.path
                 given = factor.zeros[path][0 if place in mixture else 1] if factor.zeros else value
                 other.change(path, str(factor.finding.setting), given)
-        other.override(self._overrides([self.factors[place] for place in sorted(mixture)]))
+        chosen = [self.factors[place] for place in sorted(mixture)]
+        other.override(
+            self._overrides(chosen),
+            rates=next((one.rates for one in chosen if one.rates), ()),
+            loss_factor=next((one.loss_factor for one in chosen if one.loss_factor is not None), 1.0),
+        )

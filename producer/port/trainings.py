@@ -55,6 +55,8 @@ class TrainedProgram:
     outputs: Arrays
     """What the trained program gives for the whole batch, as the reference's outputs lie."""
     train_s: float
+    rates: Sequence[float] = ()
+    """The learning rate of each update."""
 
     @property
     def losses_alone(self) -> list[float]:
@@ -195,7 +197,7 @@ class PortTrainer:
         side.load(found.weights)
         outputs = outputs_of(side.forward(batch.inputs))
         weights = found.weights if reference else pairing.mapping.to_reference(found.weights)
-        return TrainedProgram(seed, found.losses, weights, outputs, found.train_s)
+        return TrainedProgram(seed, found.losses, weights, outputs, found.train_s, found.rates)
 
     @property
     def versions(self) -> dict[str, str]:

@@ -109,8 +109,10 @@ class Updates:
 
     # ---- with their own
 
-    def freely(self, lower: PortFinding | None) -> tuple[Rung, list[PortFinding]]:
-        """Train some updates on the batch; `lower` is the first cause of the rungs below."""
+    def freely(
+        self, lower: PortFinding | None, findings: Sequence[PortFinding]
+    ) -> tuple[Rung, list[PortFinding]]:
+        """Train some updates on the batch; `lower` is the first cause of the rungs below, with `findings`."""
         pairing = self._pairing
         pairing.as_written()
         drops = any(pair.is_masks_own for pair in pairing.draws.pairs)  # which cannot be switched off
@@ -128,7 +130,7 @@ class Updates:
             return Rung(name="updates", status="holds", relative_difference=worst, text=text), []
         name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
         found = []
-        if (rates := self._of_rates(lower)) is not None:
+        if (rates := self._of_rates([*findings, *([] if lower is None else [lower])])) is not None:
             found = [rates]
         elif lower is None:
             found = [
@@ -150,14 +152,15 @@ class Updates:
         )
         return rung, found
 
-    def _of_rates(self, lower: PortFinding | None) -> PortFinding | None:
+    def _of_rates(self, findings: Sequence[PortFinding]) -> PortFinding | None:
         """Return that the learning rate of some update is another one, the first such update.
 
-        Beside another cause, `lower`, it is told where that is no rule of an optimizer's and both update as
-        often.
+        Beside other findings it is told where none is of an optimizer's numbers and both update as often.
         """
         pairing, (mine, theirs) = self._pairing, self._rates
-        if lower is not None and (lower.path.startswith("optimizer.") or len(mine) != len(theirs)):
+        if any(one.path.startswith("optimizer.") for one in findings):
+            return None
+        if findings and len(mine) != len(theirs):
             return None
         for number, (one, two) in enumerate(zip(mine, theirs, strict=False), start=1):
             if not np.isclose(one, two, rtol=1e-6):

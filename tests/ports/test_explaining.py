@@ -138,3 +138,37 @@ def test_a_padding_is_switched_on_the_live_convolution(
     assert only.path == "stem.padding"
     assert only.share == pytest.approx(1, abs=1e-4)
     assert abs(found.unexplained_share or 1) < 1e-4
+
+
+def test_strides_are_switched_where_the_program_runs_with_them(
+    hosts: tuple[Hosted, Hosted], tmp_path: Path
+) -> None:
+    edits = ("stride=2", "stride=1"), ("momentum=0.9", "momentum=0.8")
+    found = explained(hosts, tmp_path, *edits, name="squeeze", seeds=(0,))
+    shares = {one.path: one.share for one in found.contributions}
+    assert any(path.endswith(".strides") and share for path, share in shares.items()), shares
+
+
+def test_a_schedule_is_switched_by_its_learning_rates(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> None:
+    found = explained(hosts, tmp_path, ("gamma=0.7", "gamma=0.9"), name="schedule", seeds=(0,))
+    (only,) = found.contributions
+    assert only.path == "optimizer.schedule"
+    assert only.share == pytest.approx(1, abs=1e-4)
+    turned = explained(hosts[::-1], tmp_path, ("gamma=0.7", "gamma=0.9"), name="schedule", seeds=(0,))
+    assert turned.contributions[0].share == pytest.approx(1, abs=1e-4)
+
+
+def test_a_loss_that_sums_is_switched_and_another_one_is_named(
+    hosts: tuple[Hosted, Hosted], tmp_path: Path
+) -> None:
+    loss = "cross_entropy(outputs, targets)"
+    edits = (loss, "cross_entropy(outputs, targets, reduction='sum') / 2"), ("lr=0.1", "lr=0.02")
+    found = explained(hosts, tmp_path, *edits, seeds=(0,))
+    shares = {one.path: one.share for one in found.contributions}
+    assert set(shares) == {"loss", "optimizer.learning_rate"}
+    assert sum(filter(None, shares.values())) == pytest.approx(1, abs=1e-4)
+    smooth = (loss, "cross_entropy(outputs, targets, label_smoothing=0.1)"), ("nn.Tanh()", "nn.Sigmoid()")
+    found = explained(hosts, tmp_path, *smooth, seeds=(0,))
+    problem = "it is no setting of a live object: the program's own line is to be edited"
+    assert {one.path: one.problem for one in found.contributions} == {"tanh": problem, "loss": problem}
+    assert "tanh and loss are code and no setting of a live object" in found.notes[1]

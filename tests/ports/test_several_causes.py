@@ -41,6 +41,11 @@ STEPS = {
         (("lr=1e-3, betas=(0.5", "lr=1e-3, betas=(0.9"), SMOOTHED),
         ["settings", "update"],
     ),
+    "a norm and a learning rate": (
+        "mlp",
+        (("eps=1e-5", "eps=1e-3"), ("lr=0.1", "lr=0.01")),
+        ["settings"] * 2,
+    ),
     "a loss and a schedule": (
         "schedule",
         (("criterion = nn.MSELoss()", "criterion = nn.L1Loss()"), ("gamma=0.7", "gamma=0.9")),

@@ -189,7 +189,9 @@ class _Host:
         return {}, {}
 
     def _override(self, question: dict[str, Any], _: Arrays) -> Answer:
-        self.program.override(question["optimizers"])
+        self.program.override(
+            question["optimizers"], rates=question["rates"], loss_factor=float(question["loss_factor"])
+        )
         return {}, {}
 
     def _feed(self, question: dict[str, Any], arrays: Arrays) -> Answer:

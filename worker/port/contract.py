@@ -218,6 +218,8 @@ class ImportedProgram(ABC):
     _arrangements: Mapping[str, Arrangement] = {}
     _seed = 0
     _overrides: Mapping[str, Mapping[str, Any]] = {}
+    _rates: Sequence[float] = ()
+    _loss_factor = 1.0
     _targets: NDArray[Any] | None = None
     _target = "y"
     _more: Mapping[str, NDArray[Any]] = {}
@@ -236,9 +238,19 @@ class ImportedProgram(ABC):
         `describe` tells the `wrappers` by path, with the ways that each has, of which the first is its own.
         """
 
-    def override(self, optimizers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give optimizers that are made from now on these numbers, by the names of `describe`."""
-        self._overrides = optimizers
+    def override(
+        self,
+        optimizers: Mapping[str, Mapping[str, Any]],
+        *,
+        rates: Sequence[float] = (),
+        loss_factor: float = 1.0,
+    ) -> None:
+        """Give optimizers that are made from now on these numbers, by the names of `describe`.
+
+        A training's updates have these learning rates then, as far as there are some, and the loss is
+        multiplied.
+        """
+        self._overrides, self._rates, self._loss_factor = optimizers, rates, loss_factor
 
     def feed(
         self,

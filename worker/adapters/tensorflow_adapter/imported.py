@@ -268,7 +268,7 @@ class KerasProgram(ImportedProgram):
             return pad(layer, value)
         if layer is None or setting not in CHANGEABLE or not hasattr(layer, setting):
             return False
-        setattr(layer, setting, value)
+        setattr(layer, setting, tuple(value) if isinstance(value, list) else value)
         return True
 
     def forward(
@@ -383,7 +383,8 @@ class KerasProgram(ImportedProgram):
             raise ProgramError(
                 f"loss(outputs, targets) returned {tuple(value.shape)}; it must return one number as a tensor"
             )
-        return tf.reshape(tf.convert_to_tensor(value), ())
+        whole = tf.reshape(tf.convert_to_tensor(value), ())
+        return whole if self._loss_factor == 1.0 else whole * self._loss_factor
 
     def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
         self._build(inputs)
@@ -451,7 +452,7 @@ class KerasProgram(ImportedProgram):
             replacing = given.applied[place] if place < len(given.applied) else {}
             return self._replaced(replacing, gradients, variables)
 
-        applying = Steps(self._by_name, common=plan.common, replaced=replaced)
+        applying = Steps(self._by_name, common=plan.common, replaced=replaced, rates=self._rates)
         passes = BackwardPasses(self._by_name, self._replaced, plan.given)
         trained = FreeRun()
         with self._kept(), drawing_from(randomness), applying.watching(), passes.watching():

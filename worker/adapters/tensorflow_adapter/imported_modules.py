@@ -327,7 +327,7 @@ _TABLE: Mapping[type, Callable[[Any], Known | None]] = {
     **dict.fromkeys((L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), _zero_padding),
     L.Activation: _named_activation,
 }
-CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
+CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "strides", "dilation_rate")
 """The settings of live layers that can be changed."""
 
 

@@ -100,10 +100,11 @@ class Steps:
         common: bool = False,
         rests: bool = False,
         replaced: Callable[[int, Sequence[Any], Sequence[Any]], list[Any]] | None = None,
+        rates: Sequence[float] = (),
     ) -> None:
         """Take what names gradients of variables; `common` is as in `worker.port.contract`. No weight moves
         if it `rests`. What `replaced` returns of an update's number, its gradients and its variables replaces
-        the gradients.
+        the gradients, and `rates` the learning rates of Keras 3's optimizers.
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
@@ -114,6 +115,7 @@ class Steps:
         self._common = common
         self._rests = rests
         self._replaced = replaced
+        self._replacing_rates = rates
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -123,6 +125,8 @@ class Steps:
         original = getattr(owner, name)  # once gradients are clipped and weights decayed
 
         def update(optimizer: Any, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
+            if len(self.rates) < len(self._replacing_rates):
+                learning_rate = tf.cast(self._replacing_rates[len(self.rates)], learning_rate.dtype)
             gradients = self._seen(list(grads), list(trainable_variables), learning_rate)
             return gradients and original(optimizer, gradients, trainable_variables, learning_rate)
 

@@ -329,7 +329,8 @@ class TorchProgram(ImportedProgram):
             raise ProgramError(
                 f"loss(outputs, targets) returned {shape}; it must return one number as a tensor"
             )
-        return value.reshape(())
+        whole = value.reshape(())
+        return whole if self._loss_factor == 1.0 else whole * self._loss_factor
 
     def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
         self._model.eval().zero_grad(set_to_none=True)
@@ -361,7 +362,8 @@ class TorchProgram(ImportedProgram):
 
     def train(self, inputs: Arrays, targets: NDArray[Any] | None, plan: TrainingPlan) -> FreeRun:
         replacing = () if plan.given is None else plan.given.applied
-        applying, trained = Steps(self._held, common=plan.common, given=replacing), FreeRun()
+        applying = Steps(self._held, common=plan.common, given=replacing, rates=self._rates)
+        trained = FreeRun()
         passes = BackwardPasses(self._held, plan.given)
         randomness = self._randomness(drops=plan.drops, seed=plan.seed)
         norms = biased_variances(self._model, wanted=plan.common)

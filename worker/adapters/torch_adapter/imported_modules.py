@@ -263,6 +263,8 @@ CHANGEABLE = {
     "negative_slope": ("negative_slope", lambda value: value),
     "alpha": ("alpha", lambda value: value),
     "approximate": ("approximate", lambda value: value),
+    "strides": ("stride", tuple),
+    "dilation_rate": ("dilation", tuple),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
 

@@ -120,10 +120,12 @@ class Steps:
         common: bool = False,
         rests: bool = False,
         given: Sequence[Arrays] = (),
+        rates: Sequence[float] = (),
     ) -> None:
         """Take the weights by name; `common` is as in `worker.port.contract`.
 
-        No weight moves if it `rests`. What is `given` replaces the gradients, update by update.
+        No weight moves if it `rests`. What is `given` replaces the gradients, update by update, and `rates`
+        the learning rates.
         """
         self.applied: list[Arrays] = []
         """The gradients that reached the optimizers, step by step, while `keeps` is set."""
@@ -135,6 +137,8 @@ class Steps:
         self._common = common
         self._rests = rests
         self._given = given
+        self._replacing_rates = rates
+        self._own_rates: list[float] = []
         self._counts: dict[int, int] = {}
         self._rates: dict[int, float] = {}
         self._own: list[dict[str, Any]] = []
@@ -155,11 +159,21 @@ class Steps:
         with torch._C.DisableTorchFunction():
             if self.keeps:
                 self._keep(optimizer)
+            self._replace_rates(optimizer)
             self.rates.append(rounded_rate(optimizer.param_groups[0].get("lr", 0.0)))
             if self._common:
                 self._follow_keras(optimizer)
             if self._rests:
                 optimizer.zero_grad(set_to_none=True)
+
+    def _replace_rates(self, optimizer: Any) -> None:
+        """Let an update have another learning rate; that of each group in its proportion to the first."""
+        groups, place = optimizer.param_groups, len(self.rates)
+        self._own_rates = [group.get("lr", 0.0) for group in groups]
+        if place < len(self._replacing_rates):
+            first = self._own_rates[0]
+            for group, own in zip(groups, self._own_rates, strict=True):
+                group["lr"] = self._replacing_rates[place] * (own / first if first else 1.0)
 
     def _keep(self, optimizer: Any) -> None:
         own = {id(one) for group in optimizer.param_groups for one in group["params"]}
@@ -205,6 +219,9 @@ class Steps:
         if self._common:
             for group, numbers in zip(optimizer.param_groups, self._own, strict=True):
                 group.update(numbers)
+        if self._replacing_rates:  # a scheduler goes on with its own
+            for group, own in zip(optimizer.param_groups, self._own_rates, strict=True):
+                group["lr"] = own
 
 
 def _follow_keras(group: dict[str, Any], step: int) -> None:
