@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from likewise.producer.port.exchanged import Batch
+from likewise.producer.port.exchanged import FedBatch
 
 
 class Draws:
@@ -22,85 +22,87 @@ class Draws:
         return self._random.integers(0, limit, shape)
 
 
-def _transformer(draw: Draws) -> Batch:
+def _transformer(draw: Draws) -> FedBatch:
     tokens = draw.below(20, 5, 6)
     there = np.arange(6) < 3 + draw.below(4, 5)[:, None]
-    return Batch({"token_ids": tokens, "padding_mask": there}, draw.below(3, 5))
+    return FedBatch({"token_ids": tokens, "padding_mask": there}, draw.below(3, 5))
 
 
-def _encoder(draw: Draws) -> Batch:
+def _encoder(draw: Draws) -> FedBatch:
     there = (np.arange(10) < np.array([10, 6, 10, 4])[:, None]).astype(np.int64)
     ids = (1 + draw.below(99, 4, 10)) * there
     inputs = {"input_ids": ids, "attention_mask": there, "token_type_ids": (np.arange(10) > 5) * there}
-    return Batch(inputs, draw.below(3, 4))
+    return FedBatch(inputs, draw.below(3, 4))
 
 
-def _masked(draw: Draws) -> Batch:
+def _masked(draw: Draws) -> FedBatch:
     words = 1 + draw.below(14, 5, 6)
     lengths = np.array([6, 4, 3, 5, 2])
-    return Batch({"words": np.where(np.arange(6) < lengths[:, None], words, 0)}, draw.below(3, 5))
+    return FedBatch({"words": np.where(np.arange(6) < lengths[:, None], words, 0)}, draw.below(3, 5))
 
 
-def _policy(draw: Draws) -> Batch:
+def _policy(draw: Draws) -> FedBatch:
     rewards = draw.normal(6)
-    return Batch({"state": draw.normal(6, 4), "action": draw.below(3, 6), "reward": rewards}, None)
+    return FedBatch({"state": draw.normal(6, 4), "action": draw.below(3, 6), "reward": rewards}, None)
 
 
-BATCHES: Mapping[str, Callable[[Draws], Batch]] = {
-    "vit": lambda draw: Batch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
-    "patches": lambda draw: Batch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
-    "mlp": lambda draw: Batch({"x": draw.normal(6, 12)}, draw.below(3, 6)),
-    "conv": lambda draw: Batch({"x": draw.normal(5, 8, 8, 2)}, draw.below(3, 5)),
-    "residual": lambda draw: Batch({"x": draw.normal(5, 6, 6, 4)}, draw.below(3, 5)),
-    "lstm": lambda draw: Batch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
-    "stacked": lambda draw: Batch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
-    "attention": lambda draw: Batch({"x": draw.normal(4, 5, 8)}, draw.normal(4, 2)),
-    "dropouts": lambda draw: Batch({"x": draw.normal(7, 6, 6, 2)}, draw.normal(7, 2)),
-    "gan": lambda draw: Batch({"x": np.tanh(draw.normal(8, 6))}, None),
-    "pictures": lambda draw: Batch({"x": draw.normal(8, 5, 5, 3)}, draw.below(4, 8)),
-    "autoencoder": lambda draw: Batch({"x": draw.normal(3, 8, 8, 1)}, draw.normal(3, 8, 8, 1)),
-    "segments": lambda draw: Batch({"x": draw.normal(3, 8, 8, 2)}, 1.0 * (draw.normal(3, 8, 8, 1) > 0)),
-    "separable": lambda draw: Batch({"x": draw.normal(5, 8, 8, 3)}, draw.below(4, 5)),
+BATCHES: Mapping[str, Callable[[Draws], FedBatch]] = {
+    "vit": lambda draw: FedBatch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
+    "patches": lambda draw: FedBatch({"x": draw.normal(4, 8, 8, 3)}, draw.below(5, 4)),
+    "mlp": lambda draw: FedBatch({"x": draw.normal(6, 12)}, draw.below(3, 6)),
+    "conv": lambda draw: FedBatch({"x": draw.normal(5, 8, 8, 2)}, draw.below(3, 5)),
+    "residual": lambda draw: FedBatch({"x": draw.normal(5, 6, 6, 4)}, draw.below(3, 5)),
+    "lstm": lambda draw: FedBatch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
+    "stacked": lambda draw: FedBatch({"x": draw.below(20, 6, 7)}, draw.below(2, 6)),
+    "attention": lambda draw: FedBatch({"x": draw.normal(4, 5, 8)}, draw.normal(4, 2)),
+    "dropouts": lambda draw: FedBatch({"x": draw.normal(7, 6, 6, 2)}, draw.normal(7, 2)),
+    "gan": lambda draw: FedBatch({"x": np.tanh(draw.normal(8, 6))}, None),
+    "pictures": lambda draw: FedBatch({"x": draw.normal(8, 5, 5, 3)}, draw.below(4, 8)),
+    "autoencoder": lambda draw: FedBatch({"x": draw.normal(3, 8, 8, 1)}, draw.normal(3, 8, 8, 1)),
+    "segments": lambda draw: FedBatch({"x": draw.normal(3, 8, 8, 2)}, 1.0 * (draw.normal(3, 8, 8, 1) > 0)),
+    "separable": lambda draw: FedBatch({"x": draw.normal(5, 8, 8, 3)}, draw.below(4, 5)),
     "transformer": _transformer,
-    "gru": lambda draw: Batch({"x": draw.below(30, 6, 8)}, draw.below(2, 6)),
+    "gru": lambda draw: FedBatch({"x": draw.below(30, 6, 8)}, draw.below(2, 6)),
     "masked": _masked,
-    "locked": lambda draw: Batch({"x": draw.normal(6, 7, 7, 3)}, draw.below(2, 6)),
-    "averaged": lambda draw: Batch({"x": draw.normal(6, 5)}, draw.normal(6, 2)),
-    "accumulate": lambda draw: Batch({"x": draw.normal(8, 6)}, draw.below(3, 8)),
-    "tied": lambda draw: Batch({"x": draw.below(12, 4, 6)}, draw.below(12, 4, 6)),
-    "offers": lambda draw: Batch({"customer": draw.normal(6, 4), "shop": draw.below(9, 6)}, draw.normal(6)),
-    "decoder": lambda draw: Batch({"x": draw.normal(4, 5)}, draw.normal(4, 12, 12, 2)),
-    "grouped": lambda draw: Batch({"x": draw.normal(5, 6, 6, 4)}, draw.normal(5, 2)),
-    "schedule": lambda draw: Batch({"x": draw.normal(6, 5)}, draw.normal(6, 1)),
-    "clipped": lambda draw: Batch({"x": draw.normal(5, 9, 3)}, draw.normal(5)),
-    "vae": lambda draw: Batch({"x": draw.normal(6, 10)}, draw.below(2, 6, 10).astype(float)),
-    "siamese": lambda draw: Batch(
+    "locked": lambda draw: FedBatch({"x": draw.normal(6, 7, 7, 3)}, draw.below(2, 6)),
+    "averaged": lambda draw: FedBatch({"x": draw.normal(6, 5)}, draw.normal(6, 2)),
+    "accumulate": lambda draw: FedBatch({"x": draw.normal(8, 6)}, draw.below(3, 8)),
+    "tied": lambda draw: FedBatch({"x": draw.below(12, 4, 6)}, draw.below(12, 4, 6)),
+    "offers": lambda draw: FedBatch(
+        {"customer": draw.normal(6, 4), "shop": draw.below(9, 6)}, draw.normal(6)
+    ),
+    "decoder": lambda draw: FedBatch({"x": draw.normal(4, 5)}, draw.normal(4, 12, 12, 2)),
+    "grouped": lambda draw: FedBatch({"x": draw.normal(5, 6, 6, 4)}, draw.normal(5, 2)),
+    "schedule": lambda draw: FedBatch({"x": draw.normal(6, 5)}, draw.normal(6, 1)),
+    "clipped": lambda draw: FedBatch({"x": draw.normal(5, 9, 3)}, draw.normal(5)),
+    "vae": lambda draw: FedBatch({"x": draw.normal(6, 10)}, draw.below(2, 6, 10).astype(float)),
+    "siamese": lambda draw: FedBatch(
         {"left": draw.normal(6, 6), "right": draw.normal(6, 6)}, draw.below(2, 6).astype(float)
     ),
-    "unet": lambda draw: Batch({"x": draw.normal(3, 8, 8, 1)}, draw.below(2, 3, 8, 8, 1).astype(float)),
-    "crossing": lambda draw: Batch(
+    "unet": lambda draw: FedBatch({"x": draw.normal(3, 8, 8, 1)}, draw.below(2, 3, 8, 8, 1).astype(float)),
+    "crossing": lambda draw: FedBatch(
         {"source": draw.normal(4, 5, 8), "target": draw.normal(4, 4, 8)}, draw.below(7, 4, 4)
     ),
-    "functional": lambda draw: Batch({"x": draw.normal(5, 10, 3)}, draw.normal(5, 2)),
-    "causal": lambda draw: Batch({"x": draw.normal(4, 12, 2)}, draw.normal(4, 12)),
-    "squeeze": lambda draw: Batch({"x": draw.normal(5, 9, 9, 2)}, draw.below(3, 5)),
-    "highway": lambda draw: Batch({"x": draw.normal(6, 7)}, draw.normal(6)),
-    "decay": lambda draw: Batch({"x": draw.normal(6, 6)}, draw.normal(6, 2)),
-    "inception": lambda draw: Batch({"x": draw.normal(4, 6, 6, 16)}, draw.below(3, 4)),
-    "preact": lambda draw: Batch({"x": draw.normal(4, 6, 6, 2)}, draw.below(3, 4)),
+    "functional": lambda draw: FedBatch({"x": draw.normal(5, 10, 3)}, draw.normal(5, 2)),
+    "causal": lambda draw: FedBatch({"x": draw.normal(4, 12, 2)}, draw.normal(4, 12)),
+    "squeeze": lambda draw: FedBatch({"x": draw.normal(5, 9, 9, 2)}, draw.below(3, 5)),
+    "highway": lambda draw: FedBatch({"x": draw.normal(6, 7)}, draw.normal(6)),
+    "decay": lambda draw: FedBatch({"x": draw.normal(6, 6)}, draw.normal(6, 2)),
+    "inception": lambda draw: FedBatch({"x": draw.normal(4, 6, 6, 16)}, draw.below(3, 4)),
+    "preact": lambda draw: FedBatch({"x": draw.normal(4, 6, 6, 2)}, draw.below(3, 4)),
     "policy": _policy,
     "encoder": _encoder,
-    "tutorial": lambda draw: Batch({"x": 1 + draw.below(39, 4, 11)}, draw.below(40, 4, 11)),
-    "dcgan": lambda draw: Batch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
-    "tokens": lambda draw: Batch({"x": draw.below(20, 4, 5)}, draw.below(3, 4)),
-    "video": lambda draw: Batch({"x": draw.normal(4, 3, 8, 8, 3)}, draw.below(3, 4)),
-    "looped": lambda draw: Batch({"x": draw.normal(5, 4, 3)}, draw.normal(5, 2)),
-    "module": lambda draw: Batch({"x": draw.below(20, 6, 5)}, draw.below(3, 6)),
-    "function": lambda draw: Batch({"x": draw.normal(6, 8, 8, 1)}, draw.below(3, 6)),
-    "mobile": lambda draw: Batch({"x": draw.below(256, 6, 16, 16, 3)}, draw.below(6, 6)),
+    "tutorial": lambda draw: FedBatch({"x": 1 + draw.below(39, 4, 11)}, draw.below(40, 4, 11)),
+    "dcgan": lambda draw: FedBatch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
+    "tokens": lambda draw: FedBatch({"x": draw.below(20, 4, 5)}, draw.below(3, 4)),
+    "video": lambda draw: FedBatch({"x": draw.normal(4, 3, 8, 8, 3)}, draw.below(3, 4)),
+    "looped": lambda draw: FedBatch({"x": draw.normal(5, 4, 3)}, draw.normal(5, 2)),
+    "module": lambda draw: FedBatch({"x": draw.below(20, 6, 5)}, draw.below(3, 6)),
+    "function": lambda draw: FedBatch({"x": draw.normal(6, 8, 8, 1)}, draw.below(3, 6)),
+    "mobile": lambda draw: FedBatch({"x": draw.below(256, 6, 16, 16, 3)}, draw.below(6, 6)),
 }
 
 
-def batch_for(name: str) -> Batch:
+def batch_for(name: str) -> FedBatch:
     """Draw the batch of one pair."""
     return BATCHES[name](Draws())

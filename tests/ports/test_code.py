@@ -16,7 +16,7 @@ from likewise.producer.advice.whole import WholeProgram, whole_program
 from likewise.producer.data.prepare import PreparedRun
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
-from likewise.producer.port.exchanged import Batch
+from likewise.producer.port.exchanged import FedBatch
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.pairing import Pairing
@@ -61,7 +61,7 @@ def prove(run: PreparedRun, hosts: tuple[Hosted, Hosted], folder: Path) -> None:
     y = train.y[:ROWS]
     if len(job.losses) > 1:
         pytest.skip("port check takes the targets of one loss alone")
-    batch = Batch({"x": x}, y if job.only_loss.task == "multiclass" else y.astype(np.float64))
+    batch = FedBatch({"x": x}, y if job.only_loss.task == "multiclass" else y.astype(np.float64))
     found = climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
     rungs = {rung.name: (rung.status, rung.text) for rung in found.rungs}
     failed = {name: told for name, told in rungs.items() if told[0] == "fails"}

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from likewise.producer.port.channels import Pipe
-from likewise.producer.port.exchanged import Batch, TimedPlan
+from likewise.producer.port.exchanged import FedBatch, TimedPlan
 from likewise.producer.port.hosted import Hosted
 
 from .conftest import CODE, PROGRAMS, interpreter
 from .test_port_command import likewise
 
 X = np.random.default_rng(0).normal(size=(20, 12))
-BATCH = Batch({"x": X}, np.arange(20) % 3)
+BATCH = FedBatch({"x": X}, np.arange(20) % 3)
 LOSS = "def loss(outputs, targets):\n"
 
 
