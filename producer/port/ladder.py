@@ -267,6 +267,10 @@ class Ladder:
         # On the way back, the last module comes first.
         name = next((name for name in reversed(parted) if parted[name] > pairing.tolerance), None)
         lower = None if name is None else self._behind(name)
+        if (
+            name is not None and lower is None and forms.scaled is not None
+        ):  # the loss's own gradient was given
+            lower = next((one for one in self._findings if one.rung == "loss"), None)
         if name is not None and lower is None:
             found.append(
                 PortFinding(

@@ -10,7 +10,6 @@ import numpy as np
 
 from likewise.producer.blame.shares import Mixture
 from likewise.producer.port.evidence import outputs_of
-from likewise.producer.port.exchanged import relative_difference
 from likewise.producer.port.mapping import Pair
 from likewise.producer.port.models import PortFinding
 from likewise.producer.port.pairing import Pairing
@@ -21,6 +20,8 @@ from likewise.shared.errors import RunFailedError
 
 _SHAPING = ("strides", "dilation_rate")
 """Settings that give what leaves another shape, with which the rest of a program may not run."""
+_POINTS = 3
+"""A loss is a multiple of another one where it is so at as many outputs."""
 _OF_PROGRAMS = ("mapping", "forward", "loss", "gradients", "update", "updates", "training_mode")
 """The rungs whose findings are of what programs compute, and not of what they are fed."""
 
@@ -121,17 +122,15 @@ class Switches:
         one, two = (finding.values[label] for label in self._labels)
         if not two or one == two:
             return None
-        outputs = outputs_of(pairing.calls)
-        given = pairing.forced.forms.to_other(outputs)
-        pairing.other.override({}, loss_factor=one / two)
-        mine = pairing.reference.loss(outputs, pairing.batch.targets)
-        theirs = pairing.other.loss(given, pairing.others_batch.targets)
-        pairing.other.override({})
-        apart = max(
-            relative_difference(np.array(mine[0]), np.array(theirs[0])),
-            pairing.forced.forms.apart(mine[1], theirs[1]),
-        )
-        return LiveSetting(finding, loss_factor=one / two) if apart <= pairing.tolerance else None
+        outputs, targets = outputs_of(pairing.calls), pairing.batch.targets
+        for turn in range(_POINTS):  # other outputs: each row those of another one
+            turned = {name: np.roll(array, turn, axis=0) for name, array in outputs.items()}
+            mine, _ = pairing.reference.loss(turned, targets)
+            given = pairing.forced.forms.to_other(turned)
+            theirs, _ = pairing.other.loss(given, pairing.others_batch.targets)
+            if abs(theirs * one / two - mine) > pairing.tolerance * abs(mine):
+                return None
+        return LiveSetting(finding, loss_factor=one / two)
 
     def _of_padding(self, finding: PortFinding, pairs: Sequence[Pair]) -> LiveSetting | None:
         """Return the factor of zeros around an input; None where a live module cannot add them."""
