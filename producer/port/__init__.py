@@ -9,10 +9,10 @@ batch, layouts, inputs   what both are fed, how it lies in each, and what each c
 pairing                  both programs side by side, on the same weights
 mapping, alignment, fused, wiring, settling, rows
                          which module is which: by order and shape, by what feeds it, proved by values
-evidence, partings, refeeding, forms
+evidence, partings, refeeding, unrolling, forms
                          a forward pass fed by the reference's tensors, and the calls where the two part
 settings, crops, draws   what differs in what modules are made with, and which random draws are one
-steps, updates, training
+steps, step_stages, updates, training
                          the loss, gradients, optimizers, and what only training mode shows
 rehearsal, loaders, loaded, loaded_targets
                          the rung of data: what both loaders give first

@@ -357,7 +357,7 @@ class Pairing:
 
     def call(self, pair: Pair) -> RecordedCall | None:
         """Return the first call of the reference's module."""
-        return next((call for call in self.calls if call.path == pair.reference.path), None)
+        return first_of(self.calls, pair.reference.path)
 
     def _differences(self, step: PairStep) -> list[Difference]:
         """Return the settings of a pair that differ, but for those that are written otherwise and do
@@ -400,6 +400,9 @@ class Pairing:
                 padding = same_padding(entered.shape, seen.settings)
             elif padding == "causal":
                 padding = causal_padding(seen.settings)
+            own = first_of(self.calls if side is self.reference else self.forced.calls, seen.path)
+            if own is not None and own.zeros is not None and np.shape(own.zeros) == np.shape(padding):
+                padding = (np.array(padding) + np.array(own.zeros)).tolist()
             for one in _padded(before, self.seen[side.label]):
                 layer = None if one.path is None else self.seen[side.label].get(one.path)
                 more = (
@@ -463,6 +466,11 @@ class Pairing:
         """Return a pair's lines by side."""
         found = ((self.reference, pair.reference), (self.other, pair.other))
         return {side.label: line for side, seen in found if (line := self.line(side, seen)) is not None}
+
+
+def first_of(calls: Sequence[RecordedCall], path: str) -> RecordedCall | None:
+    """Return the first call of a module."""
+    return next((call for call in calls if call.path == path), None)
 
 
 def _padded(before: Sequence[RecordedCall], seen: Mapping[str, Seen]) -> list[RecordedCall]:

@@ -151,7 +151,7 @@ class TrainingPass:
                 found.append(self._of_module(step))
         if self._parts(self.forced.outputs, pairing.forced.outputs, self.forced.after):
             found.append(self._of_segment(self.forced.after, self.forced.outputs, "the outputs"))
-        return found
+        return _by_lines(found)
 
     def _parts(self, trained: float, evaluated: float, calls: Sequence[Sequence[RecordedCall]]) -> bool:
         tolerance, lonely = self._pairing.tolerance, self._draws.lonely
@@ -236,6 +236,25 @@ class TrainingPass:
         rested = (call.entered - shift) / np.sqrt(variance + epsilon)
         rested = rested * weights.get("gamma", 1.0) + weights.get("beta", 0.0)
         return relative_difference(rested, call.left) <= 100 * self._pairing.tolerance
+
+
+def _by_lines(found: Sequence[PortFinding]) -> list[PortFinding]:
+    """Tell once what the same two lines do in several places, such as a stochastic depth of one's own."""
+    groups: dict[str, list[PortFinding]] = {}
+    for one in found:
+        lines = sorted(one.lines.items())
+        several = one.setting is None and len(lines) > 1
+        groups.setdefault(repr(lines) if several else one.text, []).append(one)
+    return [
+        first.model_copy(
+            update={
+                "also": tuple(
+                    dict.fromkeys([*first.also, *(one.path for one in others if one.path != first.path)])
+                )
+            }
+        )
+        for first, *others in groups.values()
+    ]
 
 
 def note_unpairable(pairing: Pairing) -> None:

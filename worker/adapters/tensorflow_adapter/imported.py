@@ -33,6 +33,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Va
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import (
     as_trained,
     keep_precision,
+    widen_normalizations,
     widened_variables,
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
@@ -132,6 +133,8 @@ class KerasProgram(ImportedProgram):
         """List the layers that are known, once the model is built."""
         if self.paths:
             return
+        if self._dtype == "float64":
+            widen_normalizations((layer for _, layer in self._walked()), self._dtype)
         for path, layer in self._walked():
             for end, found in parts(layer, divided=path in self._divided).items():
                 self.known[path + end] = found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import tensorflow as tf  # its keras has names of the same functions
 
 from likewise.worker.adapters.tensorflow_adapter.imported_keras import OPS, SETTERS, keras
@@ -145,3 +146,19 @@ def _widened(original: Callable[..., Any]) -> Callable[..., Any]:
         return _MADE_BY[tf, "cast"](result, tf.float64)
 
     return made
+
+
+def widen_normalizations(layers: Iterable[Any], precision: str) -> None:
+    """Let layers that normalize by numbers of the program's own have these as it wrote them.
+
+    Keras keeps them as it makes them of a list, in float32.
+    """
+    for layer in layers:
+        if not isinstance(layer, keras.layers.Normalization):
+            continue
+        for name in ("mean", "variance"):
+            given, kept = getattr(layer, f"input_{name}", None), getattr(layer, name, None)
+            if given is not None and kept is not None:
+                numbers = np.asarray(given, np.float64)
+                laid = numbers.reshape(kept.shape) if numbers.size == np.prod(kept.shape) else numbers
+                setattr(layer, name, tf.constant(np.broadcast_to(laid, kept.shape), precision))

@@ -69,6 +69,8 @@ class Recorder:
         self._model = model
         self._table = table
         self._inside = 0
+        self._zeros_within: list[list[int]] | None = None
+        """The zeros that a known module pads with by itself, while it runs."""
         self._within: tuple[str, nn.Module] | None = None
         self._of_weights = {
             (id(one.held[name].tensors[0][1]), function): path
@@ -128,7 +130,8 @@ class Recorder:
             in_place = version_of(given[0]) != self._versions.pop() and output is given[0]
             first = output[0] if isinstance(output, tuple) else output
             entered = self._entered.pop()
-            call = Call(path=path, kind=one.kind, line=users_line(), in_place=in_place)
+            zeros, self._zeros_within = self._zeros_within, None
+            call = Call(path=path, kind=one.kind, line=users_line(), in_place=in_place, zeros=zeros)
             with torch._C.DisableTorchFunction():
                 forced = self.found.add_forced(call, entered=entered, left=one.enters(_array(first)))
                 if forced is None:
@@ -195,6 +198,8 @@ class Recorder:
         """
         # The first of several, such as the largest numbers, with their places.
         output = gave[0] if isinstance(gave, tuple) and gave else gave
+        if self._inside and name == "pad":  # by a layer of the user's own, which a known one is
+            self._zeros_within = _zeros(arguments)
         if self._inside or self._steps.running or name in _SILENT or not isinstance(output, torch.Tensor):
             return gave
         if output.dtype == torch.bool or output.dim() == 0:
