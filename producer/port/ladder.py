@@ -300,7 +300,10 @@ class Ladder:
 
     def _behind(self, name: str) -> PortFinding | None:
         """Return what differs in the forward pass behind a weight's module, so that its gradient does."""
-        place = causes.place_of(self._pairing, name.rpartition(".")[0])
+        path = name.rpartition(".")[0]
+        if self._pairing.forced.of(path) is None and self._placed:  # its place is not seen
+            return self._placed[0][1]
+        place = causes.place_of(self._pairing, path)
 
         def behind(there: int, one: PortFinding) -> bool:
             return there > place or any(causes.place_of(self._pairing, end) > place + 1 for end in one.also)

@@ -120,7 +120,9 @@ def _look(pairing: Pairing, forced: ForcedPass, number: int, one: _Looked) -> No
             wanted = _nearest(_lyings(mine.left, refed.left.shape), refed.left)
     elif mine is not None:
         refed, wanted = _with(pairing, segment, mine)
-    lacks = mine is not None and bool(one.partings) and _lacks(pairing, forced, number, mine)
+    told = {_where(before) for before, _ in one.partings if before is not None}
+    again = mine is not None and _where(mine) in told
+    lacks = mine is not None and bool(one.partings) and not again and _lacks(pairing, forced, number, mine)
     one.partings.append((mine, None if lacks else theirs))
     if lacks or wanted is None or refed is None:
         one.ended, one.explained = True, lacks

@@ -113,7 +113,7 @@ def _strangers(pairing: Pairing, side: Hosted, one: Seen, others: Sequence[Seen]
         paths={side.label: one.path},
         lines={side.label: line} if (line := pairing.line(side, one)) else {},
         also=tuple(two.path for two in others),
-        text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
+        text=f"{_called(one)} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
     )
 
 

@@ -35,6 +35,13 @@ def _encoder(draw: Draws) -> FedBatch:
     return FedBatch(inputs, draw.below(3, 4))
 
 
+def _cloze(draw: Draws) -> FedBatch:
+    there = (np.arange(9) < np.array([9, 6, 9, 4])[:, None]).astype(np.int64)
+    ids = (1 + draw.below(39, 4, 9)) * there
+    inputs = {"input_ids": ids, "attention_mask": there, "token_type_ids": (np.arange(9) > 4) * there}
+    return FedBatch(inputs, np.where(draw.below(5, 4, 9) < 2, draw.below(40, 4, 9), -100))
+
+
 def _masked(draw: Draws) -> FedBatch:
     words = 1 + draw.below(14, 5, 6)
     lengths = np.array([6, 4, 3, 5, 2])
@@ -96,6 +103,8 @@ BATCHES: Mapping[str, Callable[[Draws], FedBatch]] = {
     "dcgan": lambda draw: FedBatch({"x": np.tanh(draw.normal(6, 8, 8, 1))}, None),
     "tokens": lambda draw: FedBatch({"x": draw.below(20, 4, 5)}, draw.below(3, 4)),
     "video": lambda draw: FedBatch({"x": draw.normal(4, 3, 8, 8, 3)}, draw.below(3, 4)),
+    "scaled": lambda draw: FedBatch({"x": 1.0 * draw.below(256, 4, 16, 16, 3)}, draw.below(5, 4)),
+    "cloze": _cloze,
     "looped": lambda draw: FedBatch({"x": draw.normal(5, 4, 3)}, draw.normal(5, 2)),
     "module": lambda draw: FedBatch({"x": draw.below(20, 6, 5)}, draw.below(3, 6)),
     "function": lambda draw: FedBatch({"x": draw.normal(6, 8, 8, 1)}, draw.below(3, 6)),

@@ -25,10 +25,10 @@ from likewise.worker.adapters.tensorflow_adapter.imported_models import (
     compiled_with,
     models_of,
 )
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, pad
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, known, pad
 from likewise.worker.adapters.tensorflow_adapter.imported_parts import parts
 from likewise.worker.adapters.tensorflow_adapter.imported_passes import BackwardPasses
-from likewise.worker.adapters.tensorflow_adapter.imported_plain import MODES
+from likewise.worker.adapters.tensorflow_adapter.imported_plain import MODES, PlainModel
 from likewise.worker.adapters.tensorflow_adapter.imported_plain_layers import Variables
 from likewise.worker.adapters.tensorflow_adapter.imported_precision import (
     as_trained,
@@ -59,6 +59,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     AS_WRITTEN,
     OUTPUTS,
+    OWN,
     Arrays,
     Call,
     Forced,
@@ -140,6 +141,10 @@ class KerasProgram(ImportedProgram):
                 self.known[path + end] = found
                 self.paths[id(layer)] = path
                 self._layers[path + end] = layer
+        for name, model in self._models.items():  # a model's own weights, beside those of its layers
+            own = None if isinstance(model, PlainModel) else known(model)
+            if own is not None and own.kind == OWN:
+                self.known[name], self._layers[name] = own, model
 
     def _walked(self) -> Iterator[tuple[str, Any]]:
         for name, model in self._models.items():
@@ -184,7 +189,7 @@ class KerasProgram(ImportedProgram):
             settings={name: as_json(value) for name, value in one.settings.items()},
             slots={name: held.slot() for name, held in one.weights.items()},
             line=self.lines.get(id(self._made(path))),
-            owner=layer.place if isinstance(layer, Variables) else self.paths[id(layer)],
+            owner=layer.place if isinstance(layer, Variables) else self.paths.get(id(layer), path),
         )
 
     def _made(self, path: str) -> Any:

@@ -149,11 +149,15 @@ def _widened(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def widen_normalizations(layers: Iterable[Any], precision: str) -> None:
-    """Let layers that normalize by numbers of the program's own have these as it wrote them.
+    """Let layers that normalize or rescale by numbers of the program's own have these as it wrote them.
 
-    Keras keeps them as it makes them of a list, in float32.
+    Keras makes float32 of them first.
     """
     for layer in layers:
+        if isinstance(layer, keras.layers.Rescaling):
+            for name in ("scale", "offset"):
+                if isinstance(getattr(layer, name), float):
+                    setattr(layer, name, np.float64(getattr(layer, name)))
         if not isinstance(layer, keras.layers.Normalization):
             continue
         for name in ("mean", "variance"):
