@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from likewise.producer.listing import look_at
+from likewise.shared.connection import connect
 from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.ledger import Ledger
@@ -25,6 +26,7 @@ from likewise.shared.names import (
 )
 from likewise.shared.results.run_result import Failure
 from likewise.shared.store.blobs import BlobStore
+from tests.conftest import Desk
 
 QUEUE = "train.nobody.any"
 
@@ -258,9 +260,10 @@ def blobs(client):
     return list(client.keys("likewise:blob:*"))
 
 
-def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(start_redis, desk_at):
+def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(start_redis):
     """A run that waits for longer than results are kept must not vanish, nor what it is compared with."""
-    own = desk_at(start_redis(append_only=False).url)
+    server = start_redis(append_only=False)
+    own = Desk(server.url, server.url_of("producer"))
     client, retention_s = own.client, own.ledger.retention_s
     record = own.submit(frameworks=("nobody", "nowhere"), queue_anyway=True)
     experiment, first, second = experiment_key(record.experiment_id), *map(run_key, record.run_ids)
@@ -269,7 +272,8 @@ def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(sta
     assert min(client.ttl(key) for key in (experiment, first, second, *data)) > retention_s
 
     ref = own.blobs.put(np.arange(3_000.0))
-    leases = Leases(client, worker_id="w", host="h", lease_s=60)
+    worker = connect(server.url_of("worker"))
+    leases = Leases(worker, worker_id="w", host="h", lease_s=60)
     claim = leases.claim(record.run_ids[0], pid=1)
     end = RunEnd(state="succeeded", payload=f'{{"array": {ref.model_dump_json()}}}')
     assert leases.finish(claim.run_id, fence=claim.fence, end=end)
@@ -280,6 +284,8 @@ def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(sta
     assert blobs(client)
     assert max(client.ttl(key) for key in whole) <= retention_s
     assert min(client.ttl(key) for key in whole) > retention_s - 60
+    worker.close()
+    own.close()
 
 
 def test_data_live_for_as_long_as_any_experiment_wants_them(start_redis, desk_at):

@@ -21,7 +21,7 @@ for i = 6, #ARGV do
 end
 redis.call('SET', KEYS[2], payload, 'EX', record.retention_s)
 redis.call('PUBLISH', KEYS[2], payload)
-if redis.call('HEXISTS', experiment_key(record.experiment_id), 'unfinished') == 1 then
+if redis.call('HGET', experiment_key(record.experiment_id), 'unfinished') then
   want(record.experiment_id, KEYS[1], arrays)
 end
 settle(KEYS[1], record, state, failure)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from likewise.producer.local import environments
 from likewise.shared.ledger import transitions
+from likewise.shared.users import rights
 
 FOLDER = Path(transitions.__file__).parent / "scripts"
+SHARED = FOLDER.parents[1]
 SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.lua") if file.stem != "common")
 
 
@@ -49,3 +52,30 @@ def test_a_changed_script_changes_the_fingerprint_of_the_workers_code(tmp_path, 
     before = environments.worker_fingerprint()
     script.write_text("return 2")
     assert environments.worker_fingerprint() != before
+
+
+CALLED = {
+    "producer": "ledger/scripts/add ledger/scripts/cancel ledger/scripts/host ledger/scripts/set_if_there "
+    "ledger/scripts/keep_finding store/keep store/free",
+    "worker": "ledger/scripts/announce ledger/scripts/claim ledger/scripts/finish ledger/scripts/let_go "
+    "ledger/scripts/look_after ledger/scripts/keep_checkpoint ledger/scripts/wake store/keep",
+}
+"""Who calls which."""
+
+
+def commands_of(files: Iterable[str]) -> set[str]:
+    """The commands of Redis that scripts call."""
+    text = "".join((SHARED / f"{name}.lua").read_text() for name in files)
+    return {name.lower() for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
+
+
+@pytest.mark.parametrize("user", CALLED)
+def test_who_calls_a_script_may_run_every_command_in_it(user: str) -> None:
+    """A script has the rights of its caller, and tests of one with all rights would not see a want."""
+    allowed = set(re.findall(r"\+([a-z]+)(?![|\w])", rights()[user]))
+    assert commands_of(["ledger/scripts/common", *CALLED[user].split()]) <= allowed
+
+
+def test_every_script_has_its_callers() -> None:
+    named = {name for names in CALLED.values() for name in names.split()} | {"ledger/scripts/common"}
+    assert named == {str(file.relative_to(SHARED))[:-4] for file in SHARED.rglob("*.lua")}
