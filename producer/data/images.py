@@ -38,7 +38,11 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
     """
     folder = find_folder(data.path, base)
     place = printable(folder.name)
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    entries = sorted(
+        (entry for entry in os.scandir(folder) if entry.name[0] != "."), key=lambda one: one.name
+    )
+    classes = [entry.name for entry in entries if entry.is_dir()]
+    beside = [printable(entry.name) for entry in entries if not entry.is_dir()]
     if len(classes) < 2:
         raise DataError(
             f"{place}: has {count(len(classes), 'folder')}, and images lie in a folder a class; "
@@ -52,10 +56,15 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
     height, width = data.size
     x = room_for((len(files), height, width, len(data.mode)), np.dtype(np.uint8), place=place)
     see_through = _decode_all(files, x, data, folder, tell)
-    notes = (
-        f"{place}: {count(see_through, 'image')} can be seen through in places, of which mode {data.mode} "
-        "keeps nothing: the colours behind are trained on; mode: RGBA keeps it",
-    )
+    notes = []
+    if beside:
+        shown = ", ".join(beside[:_SHOWN]) + (f" and {len(beside) - _SHOWN} more" * (len(beside) > _SHOWN))
+        notes.append(f"{place}: not taken, since it lies in no folder of a class: {shown}")
+    if see_through:
+        notes.append(
+            f"{place}: {count(see_through, 'image')} can be seen through in places, of which mode "
+            f"{data.mode} keeps nothing: the colours behind are trained on; mode: RGBA keeps it"
+        )
     return Loaded(
         x=x,
         y=np.array(y, np.min_scalar_type(len(classes))).reshape(-1, 1),
@@ -63,7 +72,7 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
         y_place=place,
         target_names=("class",),
         class_names=tuple(classes),
-        notes=notes if see_through else (),
+        notes=tuple(notes),
     )
 
 
@@ -118,12 +127,14 @@ def _decoded(file: Path, data: ImagesData) -> tuple[NDArray[np.uint8], bool]:
 
     Raises OSError, ValueError.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         opened = Image.open(file)
     except Image.DecompressionBombError as error:  # Pillow's own bound, which is no OSError
         raise ValueError(f"has more pixels than {MOST_PIXELS:,}") from error
+    except UnidentifiedImageError as error:  # whose own words have the whole path
+        raise ValueError("is no image that Pillow can read, whatever its name says") from error
     with opened as stored:
         # a camera's JPEG may hold its preview besides, which Pillow calls MPO
         frames = 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)

@@ -113,7 +113,7 @@ def test_what_is_no_image_is_told_by_its_name(
     assert refused().startswith("pets/dog: notes.txt: no image by its name (.bmp, .gif,")
     (tmp_path / "pets" / "dog" / "notes.txt").rename(tmp_path / "pets" / "dog" / "e.jpg")
     message = refused()
-    assert message.startswith("pets: images that cannot be read: dog/e.jpg: cannot identify image file")
+    assert message.startswith("pets: images that cannot be read: dog/e.jpg: is no image that Pillow can read")
     (tmp_path / "pets" / "dog" / "e.jpg").unlink()
     deep = tmp_path / "pets" / "dog" / "e.png"
     Image.fromarray(np.full((9, 9), 60_000, np.uint16)).save(deep)
@@ -147,3 +147,13 @@ def test_what_a_mode_leaves_out_of_an_image_is_told(read: Any, pictures: Any, tm
     (told,) = read(mode="RGB").notes
     assert told.startswith("pets: 1 image can be seen through in places, of which mode RGB keeps nothing")
     assert read(mode="RGBA").notes == ()
+
+
+def test_files_beside_the_folders_of_classes_are_told(read: Any, pictures: Any, tmp_path: Path) -> None:
+    for name in ("loose.png", ".hidden"):
+        (tmp_path / "pets" / name).write_bytes(b"")
+
+    data = read()
+
+    assert data.notes == ("pets: not taken, since it lies in no folder of a class: loose.png",)
+    assert len(data.train.x) == len(pictures)
