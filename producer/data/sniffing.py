@@ -201,9 +201,11 @@ def _nines(columns: Mapping[str, Column]) -> list[str]:
     """Return the numbers of nines that stand for a missing value, such as -999 among ages.
 
     Such a number is there more than once, farther from all others of its column than these are from each
-    other, and in no other column a value like others.
+    other, and in no other column a value like others. Codes, as `00099`, are no such numbers.
     """
-    of_numbers = {name: one.values for name, one in columns.items() if one.kind == "number"}
+    of_numbers = {
+        name: one.values for name, one in columns.items() if one.kind == "number" and not one.padded
+    }
     found: dict[float, set[str]] = {}
     for name, values in of_numbers.items():
         known = values[np.isfinite(values)]

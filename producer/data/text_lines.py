@@ -233,9 +233,10 @@ def ragged(data: CsvData, base: Path) -> str:
     width = len(lines.names)
     with opened(data.path, base) as (stream, place):
         text = _decoded(_text(stream, form), place)
-        for line, row in itertools.islice(_records(text, lines.delimiter, place), form.header, None):
+        rows = itertools.islice(_records(text, lines.delimiter, place), form.header, None)
+        for number, (line, row) in enumerate(rows):
             if len(row) != width:
-                hint = _hint_for_ragged(lines.names, row)
+                hint = _hint_for_ragged(lines.names, row, first=number == 0 and form.header)
                 return (
                     f"{place}: line {line} has {len(row)} value{'s' * (len(row) != 1)}, and "
                     f"{'the header names' if form.header else 'the first line has'} {width} column"
@@ -244,7 +245,7 @@ def ragged(data: CsvData, base: Path) -> str:
     return f"{place}: its rows have different numbers of values; is a quote opened and never closed?"
 
 
-def _hint_for_ragged(names: Sequence[str], row: Sequence[str]) -> str:
+def _hint_for_ragged(names: Sequence[str], row: Sequence[str], *, first: bool) -> str:
     sign = next(
         (sign for sign in "#%" if (names[0][:1] == sign or row[:1] == [sign] or row[0][:1] == sign)), ""
     )
@@ -253,6 +254,12 @@ def _hint_for_ragged(names: Sequence[str], row: Sequence[str]) -> str:
     if len(names) == 1:
         return (
             "; for a title before the line that names the columns say skip_lines: 1, or how many lines it has"
+        )
+    if first and abs(len(names) - len(row)) == 1 and not any("\n" in cell for cell in row):
+        more = "a name too many" if len(names) > len(row) else "a name too few"
+        return (
+            f"; where all lines are so, the first has {more}: mend it, or say header: false and "
+            "skip_lines: 1, which number the columns"
         )
     return "; is a quote opened and never closed?" if any("\n" in cell for cell in row) else ""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,6 +66,24 @@ def _reason_to_leave_numbers(column: Column, place: int) -> str | None:
     return None
 
 
+_MULTIPLIED = re.compile(r"[+-]?[0-9][0-9.,' ]*(k|m|mn|mio|b|bn|mrd|)", re.IGNORECASE)
+"""A number, with letters for thousands, millions or thousand millions behind it."""
+_FOREIGN_DATE = re.compile(
+    r"""(?:[0-9]{1,2}[.]?[\s/-]*(?:de[ ])?)?
+    (?:januar|jänner|januari|janvier|janv|janeiro|enero|ene|gennaio|gen|jan
+    |februar|feber|februari|février|fevrier|févr|fév|fevereiro|fev|febrero|febbraio|feb
+    |märz|mrz|maart|mrt|mars|marzo|março|mar|april|avril|avr|abril|abr|aprile|apr|mai|mei|mayo|maio|maggio|mag|may
+    |juni|juin|junio|junho|giugno|giu|jun|juli|juillet|juil|julio|julho|luglio|lug|jul
+    |august|augustus|août|aout|agosto|ago|aug|september|septembre|septiembre|setembro|settembre
+    |set|sept|sep
+    |oktober|okt|octobre|octubre|outubro|out|ottobre|ott|oct|november|novembre|noviembre|novembro|nov
+    |dezember|dez|december|décembre|decembre|déc|diciembre|dic|dezembro|dicembre|dec)
+    [.]?[,]?[\s/-]*(?:de[ ])?[0-9]{2,4}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""It matches a date whose month is named in German, French, Spanish, Italian, Portuguese or Dutch."""
+
+
 def _all_the_same(column: Column) -> str | None:
     there = ~column.missing
     if column.numbers is None:
@@ -81,19 +102,41 @@ def _quoted(column: Column, row: int) -> str:
 
 
 def _reason_to_leave_text(column: Column, rows: int) -> str | None:
-    formats = possible_formats(column.words)
-    if len(formats) > 1:
-        listed = " or ".join(f'"{one}"' for one in formats[:2])
-        return f"date: day and month could be either; to take it in, say date_format: {listed}"
-    if (dates := mixed_dates(column.words)) is not None:
-        return f"date: {short(dates[0])} and {short(dates[1])} are of two forms; write all in one"
-    if (mixed := mixed_numbers(column.words)) is not None:
-        return f"numbers: it {mixed}"
-    if len(column.words) == rows or len(column.words) > MOST_CATEGORIES:
+    reason = _wrong_date(column.words) or _wrong_number(column.words)
+    if reason is None and (len(column.words) == rows or len(column.words) > MOST_CATEGORIES):
         return (
             f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
             f"to categories: one_hot makes {len(column.words)} features, ordinal one"
         )
+    return reason
+
+
+def _wrong_date(words: Sequence[str]) -> str | None:
+    formats = possible_formats(words)
+    if len(formats) > 1:
+        listed = " or ".join(f'"{one}"' for one in formats[:2])
+        return f"date: day and month could be either; to take it in, say date_format: {listed}"
+    if (dates := mixed_dates(words)) is not None:
+        return f"date: {short(dates[0])} and {short(dates[1])} are of two forms; write all in one"
+    if all(map(_FOREIGN_DATE.fullmatch, words)):
+        return (
+            f"date: the month of dates such as {short(words[0])} is not read in this language or form; write "
+            "them as 2024-03-31 to take it in"
+        )
+    return None
+
+
+def _wrong_number(words: Sequence[str]) -> str | None:
+    if (mixed := mixed_numbers(words)) is not None:
+        return f"numbers: it {mixed}"
+    if all(map(_MULTIPLIED.fullmatch, words)):
+        ends = {word.lstrip("+-0123456789.,' ").lower(): word for word in words}
+        if len(ends) > 1:
+            one, other = sorted(ends.values())[:2]
+            return (
+                f"numbers: {short(one)} and {short(other)} are multiplied by their letters, which no setting "
+                "reads; write them out in the file to take it in"
+            )
     return None
 
 

@@ -121,7 +121,11 @@ def test_two_text_labels_serve_a_binary_loss(prepare: Prepare, tmp_path: Path) -
         ("a,y\n1,2\n-inf,2\n", "a.csv: line 3, column a: -inf is infinite"),
         ("a,y\n1e39,2\n", "a.csv: line 2, column a: 1e+39 is too large for float32; use precision: float64"),
         ("a,y\n1,2\n3\n", 'a.csv: line 3 has 1 value, and the header names 2 columns ("3")'),
-        ("a,y\n1,2,3\n", 'a.csv: line 2 has 3 values, and the header names 2 columns ("1, 2, 3")'),
+        (
+            "a,y\n1,2,3\n",
+            'a.csv: line 2 has 3 values, and the header names 2 columns ("1, 2, 3"); where all lines are so, the first '
+            "has a name too few: mend it, or say header: false and skip_lines: 1, which number the columns",
+        ),
         ("a,a,y\n1,2,3\n", 'a.csv: columns 1 and 2 are both named "a"; rename one'),
         ("1,2\n3,4\n", 'a.csv: the first line must name the columns, and it holds only numbers ("1, 2"); say header: false, or add a header line'),
         ("", "a.csv: is empty; the first line must name the columns"),

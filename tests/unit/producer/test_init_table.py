@@ -178,6 +178,33 @@ def test_fractions_with_points_beside_decimal_commas_are_no_thousands(init: Init
     assert run.job.data.thousands is None
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["3k", "4M", "12", "1.5k"], "numbers: "),
+        (["1. März 2024", "3. Mai 2024", "2. Dez. 2024"], "date: the month of dates such as "),
+        (["1 janvier 2024", "14 juillet 2023"], "date: the month of dates such as "),
+        (["3 de enero de 2024", "4 de marzo de 2024"], "date: the month of dates such as "),
+    ],
+)
+def test_numbers_and_dates_that_no_setting_reads_are_no_categories(
+    init: Init, words: list[str], told: str
+) -> None:
+    new, run = init(
+        table("odd", "a", "y", odd=lambda i: f'"{words[i % len(words)]}"', y=lambda i: 3 * i, a=numbers)
+    )
+
+    assert tuple(run.job.data.drop) == ("odd",)
+    assert left_out(new)["odd"].startswith(told)
+
+
+def test_codes_are_looked_at_for_no_nines(init: Init) -> None:
+    codes = ["01234", "02345", "00099"]
+    _, run = init(table("code", "a", "y", code=lambda i: codes[i % 3], a=numbers, y=lambda i: 3 * i + 1))
+
+    assert not run.job.data.missing_values
+
+
 def test_numbers_with_points_and_with_commas_are_told_as_what_they_are(init: Init, tmp_path: Path) -> None:
     def either(i: int) -> str:
         return f"{numbers(i):.3f}".replace(".", "," if i % 2 else ".")
@@ -417,7 +444,7 @@ def test_nines_far_from_all_others_stand_for_a_gap(init: Init) -> None:
 )
 def test_nines_that_may_be_values_stay(init: Init, cells: dict[str, Callable[[int], Any]]) -> None:
     _, run = init(table(*cells, "y", **cells, y=numbers))
-    assert run.job.data.missing_values == ()
+    assert not run.job.data.missing_values
 
 
 def test_a_column_that_has_values_only_where_the_target_has_none_is_left_out(init: Init) -> None:
