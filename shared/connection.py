@@ -47,8 +47,25 @@ def redis_url(settings: Settings) -> str | None:
     if user or password:
         parts = parts._replace(netloc=f"{user}:{password}@{address}")
     if parts.scheme == "rediss":
-        parts = parts._replace(query=urlencode({**_tls(settings), **dict(parse_qsl(parts.query))}))
+        query = {**_tls(settings), **dict(parse_qsl(parts.query))}
+        parts = parts._replace(query=urlencode({**query, _CHECKED: _checked(query[_CHECKED])}))
     return urlunsplit(parts)
+
+
+_CHECKED = "ssl_cert_reqs"
+_CHECKS = ("required", "optional", "none")
+"""What may be asked of a server's certificate, as redis-py spells it."""
+
+
+def _checked(given: str) -> str:
+    """Return what is asked of a server's certificate, as redis-py spells it. Raises UsageError."""
+    spelt = given.lower().removeprefix("cert_")  # Celery spells it CERT_REQUIRED
+    if spelt not in _CHECKS:
+        raise UsageError(
+            f"LIKEWISE_REDIS_URL has {_CHECKED}={given}; it is required, optional or none (CERT_REQUIRED, "
+            "CERT_OPTIONAL or CERT_NONE, as Celery spells them)"
+        )
+    return spelt
 
 
 _TLS_FILES = {
@@ -61,7 +78,7 @@ _TLS_FILES = {
 
 def _tls(settings: Settings) -> dict[str, str]:
     """Return what redis-py, Kombu and Celery are told of TLS, each of which has another default."""
-    told = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
+    told = {_CHECKED: "required", "ssl_check_hostname": "true"}
     files = (
         ("ssl_ca_certs", "redis_ca_file"),
         ("ssl_certfile", "redis_cert_file"),
@@ -228,6 +245,10 @@ _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
 """Refusals whose word redis-py takes away."""
 
 
+_OF_ANOTHER_KEY = "KEY_VALUES_MISMATCH"
+"""What OpenSSL says of a certificate and a key that do not belong together."""
+
+
 def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     """Return the error a user can act on; a mistake of ours in a command stays as it is."""
     where = f"Redis at {_where(client)}"
@@ -241,6 +262,11 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
         return RedisError(
             f"{where} has a certificate that is not trusted here ({reason}); name a file with its signer's "
             "in LIKEWISE_REDIS_CA_FILE, and Redis as its certificate does"
+        )
+    if _OF_ANOTHER_KEY in str(error):
+        return RedisError(
+            "LIKEWISE_REDIS_KEY_FILE has not the key of the certificate in LIKEWISE_REDIS_CERT_FILE; "
+            "name the two that belong together"
         )
     if isinstance(error, exceptions.ConnectionError) and _wants_a_certificate(error, client):
         return RedisError(

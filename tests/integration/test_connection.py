@@ -256,6 +256,24 @@ def test_a_client_certificate_is_shown_by_both_clients_and_its_want_is_told(star
     )
     connect(redis_url(own)).close()
     send_wakeups(make_app(redis_url(own), retention_s=60), [("run", "train.none.any")])
+    mixed = own.model_copy(update={"redis_key_file": authority["server.key"]})
+    with pytest.raises(RedisError, match="has not the key of the certificate in LIKEWISE_REDIS_CERT_FILE"):
+        connect(redis_url(mixed))
+
+
+@pytest.mark.parametrize("spelling", ["required", "CERT_REQUIRED"])
+def test_tls_is_spelt_as_redis_py_or_celery_does(tls_port, certificate, spelling):
+    address = f"rediss://tls:pw@127.0.0.1:{tls_port}/0?ssl_cert_reqs={spelling}"
+    with pytest.raises(RedisError, match="not trusted here"):
+        connect(redis_url(Settings(redis_url=address)))
+    trusting = redis_url(Settings(redis_url=f"{address}&ssl_ca_certs={certificate['certificate']}"))
+    connect(trusting).close()
+    send_wakeups(make_app(trusting, retention_s=60), [("run", "train.none.any")])
+
+
+def test_a_check_of_certificates_that_is_none_is_told():
+    with pytest.raises(UsageError, match=r"ssl_cert_reqs=perhaps; it is required, optional or none"):
+        redis_url(Settings(redis_url="rediss://127.0.0.1/0?ssl_cert_reqs=perhaps"))
 
 
 @pytest.mark.parametrize("mode", ["cluster", "sentinel"])
