@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,29 +33,34 @@ def opened(path: str, base: Path) -> Iterator[tuple[IO[bytes], str]]:
 
     More bytes than the limit are refused as soon as they come out of a packed file, not when memory is full.
     """
-    if "://" in path:
-        raw, place = _elsewhere(path)
-    else:
-        file = find_file(path, base)
-        place = printable(file.name)
-        try:
-            raw = file.open("rb")
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise DataError(f"{place}: cannot be read: {reason}") from None
-    with raw:
+    with ExitStack() as held:
+        if "://" in path:
+            place = printable(path.rstrip("/").rpartition("/")[2])
+            raw = _elsewhere(path, held)
+        else:
+            file = find_file(path, base)
+            place = printable(file.name)
+            try:
+                raw = held.enter_context(file.open("rb"))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise DataError(f"{place}: cannot be read: {reason}") from None
         try:
             yield io.BufferedReader(_Limited(_unpacked(raw, place), place), 2**20), place
         finally:
             on_read.get()(place, None)
 
 
-def _elsewhere(path: str) -> tuple[IO[bytes], str]:
+def _elsewhere(path: str, held: ExitStack) -> IO[bytes]:
+    """Open an address, with all that it leads through, for as long as `held` is open."""
     import fsspec
 
     try:
-        return fsspec.open(path, "rb").open(), printable(path.rstrip("/").rpartition("/")[2])
-    except (OSError, ValueError, ImportError) as error:
+        stream: IO[bytes] = held.enter_context(fsspec.open(path, "rb"))
+        return stream
+    except FileNotFoundError:
+        raise DataError(f"data.path {short(path)}: there is no such file") from None
+    except (OSError, ValueError, ImportError, KeyError, zipfile.BadZipFile) as error:
         reason = printable(str(error) or type(error).__name__)
         raise DataError(f"data.path {short(path)}: cannot be opened: {reason}") from None
 
@@ -64,8 +72,6 @@ def _unpacked(raw: IO[bytes], place: str) -> Any:
     if packing is None:
         return raw
     if packing == "xz":
-        import lzma
-
         return lzma.open(raw)
     if packing == "zip":
         return _only_member(raw, place)
@@ -75,8 +81,6 @@ def _unpacked(raw: IO[bytes], place: str) -> Any:
 
 
 def _only_member(raw: IO[bytes], place: str) -> IO[bytes]:
-    import zipfile
-
     try:
         archive = zipfile.ZipFile(raw)
         names = archive.namelist()
@@ -98,7 +102,11 @@ class _Limited(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read the next bytes; DataError once they are too many."""
-        part = self._stream.read(len(buffer))
+        try:
+            part = self._stream.read(len(buffer))
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+            reason = printable(str(error) or type(error).__name__)
+            raise DataError(f"{self._place}: cannot be read to its end: {reason}") from None
         buffer[: len(part)] = part
         self._count += len(part)
         if self._count > MAX_BYTES:

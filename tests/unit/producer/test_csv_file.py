@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from likewise.producer.job.prepare import PreparedExperiment
@@ -181,3 +185,27 @@ def test_an_endless_line_is_refused_before_it_fills_the_memory(
 
     message = refusal(prepare, data={"type": "csv", "path": "a.csv", "target": "y"})
     assert message == "a.csv: line 1 is longer than 16 MiB; is this a CSV file?"
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd", "xz", "bz2"])
+def test_a_packed_file_that_ends_too_early_is_told(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, packing: str
+) -> None:
+    text = b"a,y\n" + b"".join(b"%d,%d\n" % (i * i, 7 * i) for i in range(2000))
+    packed = {"xz": lzma.compress, "bz2": bz2.compress}.get(packing)
+    whole = packed(text) if packed else pa.Codec(packing).compress(text, asbytes=True)
+    (tmp_path / "a.csv").write_bytes(whole[: len(whole) // 2])
+
+    message = refusal(prepare, data={"type": "csv", "path": "a.csv", "target": "y"})
+
+    assert message.startswith("a.csv: ")
+    assert "cannot be read to its end" in message
+
+
+def test_a_member_of_an_archive_is_read_by_its_address(prepare: Prepare, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "a,y\n1,2\n3,4\n")
+        archive.writestr("b.csv", "nothing")
+    prepared = prepare(data={"type": "csv", "path": f"zip://a.csv::{tmp_path}/a.zip", "target": "y"})
+
+    assert prepared.runs["torch"].data.train.x.tolist() == [[1.0], [3.0]]
