@@ -27,17 +27,17 @@ class Stack:
         from tests.conftest import Desk
 
         self.server = server
-        self.desk = Desk(server.url)
+        self.desk = Desk(server.url, server.url_of("producer"))
         self.folder = folder
         self.workers: list[Any] = []
 
     def worker(self, framework: str = "faulty", **settings: str) -> Any:
-        """Start a worker; it has a folder of its own."""
+        """Start a worker, with the rights of one; it has a folder of its own."""
         from tests.conftest import WorkerProcess
 
         given = {"PYTHONPATH": f"{ROOT}:{ADAPTERS}", **settings}
         folder = self.folder / f"worker-{len(self.workers)}"
-        self.workers.append(WorkerProcess(framework, self.server.url, folder, **given))
+        self.workers.append(WorkerProcess(framework, self.server.url_of("worker"), folder, **given))
         return self.workers[-1]
 
     def submit(self, name: str = "plain", **changes: Any) -> Any:

@@ -66,11 +66,13 @@ def without_replicas(server: Any) -> Iterator[None]:
 @contextmanager
 def forbidden(server: Any) -> Iterator[None]:
     with connect(server.url) as client:
-        client.execute_command("ACL", "SETUSER", "default", "-brpop", "-evalsha", "-eval")
+        for user in ("default", "worker"):
+            client.execute_command("ACL", "SETUSER", user, "-brpop", "-evalsha", "-eval")
         try:
             yield
         finally:
             client.execute_command("ACL", "SETUSER", "default", "+@all")
+            client.execute_command("ACL", "SETUSER", "worker", "+brpop", "+evalsha")
 
 
 def busy(server: Any) -> AbstractContextManager[None]:

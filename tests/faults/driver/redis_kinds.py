@@ -119,11 +119,13 @@ def _read_only(_: World, client: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def _forbidden(_: World, client: redis.Redis) -> Iterator[None]:
-    client.execute_command("ACL", "SETUSER", "default", "-brpop", "-evalsha", "-eval")
+    for user in ("default", "worker"):
+        client.execute_command("ACL", "SETUSER", user, "-brpop", "-evalsha", "-eval")
     try:
         yield
     finally:
         client.execute_command("ACL", "SETUSER", "default", "+@all")
+        client.execute_command("ACL", "SETUSER", "worker", "+brpop", "+evalsha")
 
 
 @contextmanager

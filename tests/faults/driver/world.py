@@ -80,8 +80,8 @@ class World:
         self.mark = f"faults-{secrets.token_hex(4)}"
         self.redis_disk, self.worker_disk = self._disk("redis-disk"), self._disk("worker-disk")
         self.redis = RedisServer(self.redis_disk).start()
-        self.proxy = Proxy(self.redis.url)
-        self.desk = Desk(self.redis.url)
+        self.proxy = Proxy(self.redis.url_of("worker"))
+        self.desk = Desk(self.redis.url, self.redis.url_of("producer"))
         self.groups = [self._memory_group(place) for place in range(len(self.frameworks))]
         self.workers = [None] * len(self.frameworks)
         self.mend()
