@@ -352,6 +352,9 @@ def _give(pairing: Pairing, pair: Pair, *, to_reference: bool) -> bool:
         if one.name == "padding":
             step = pairing.forced.of(pair.reference.path)
             value = None if step is None else zeros_as(step, one, to_reference=to_reference)
+            if value is not None and not to_reference:  # so that a later look at it is not one at ours
+                pairing.other.change(pair.other.path, one.name, None)
+                continue
         elif one.name not in CHANGEABLE:
             continue
         if value is not None:

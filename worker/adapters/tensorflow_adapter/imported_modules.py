@@ -331,10 +331,17 @@ CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "strides", "dila
 """The settings of live layers that can be changed."""
 
 
-def pad(layer: Any, zeros: Sequence[Sequence[int]]) -> bool:
-    """Let a live convolution add these zeros before and after each spatial axis; return whether it can."""
+def pad(layer: Any, zeros: Sequence[Sequence[int]] | None) -> bool:
+    """Let a live convolution add these zeros before and after each spatial axis, or, without any, what it was
+    made with; return whether it can.
+    """
     if IS_2 or not isinstance(layer, (L.Conv1D, L.Conv2D, L.Conv3D, L.DepthwiseConv1D, L.DepthwiseConv2D)):
         return False
+    if zeros is None:
+        layer.__dict__.pop("call", None)
+        layer.padding = layer.__dict__.pop("_made_with", layer.padding)
+        return True
+    layer.__dict__.setdefault("_made_with", layer.padding)
     spatial = [list(one) for one in zeros]
     around = (
         [[0, 0], *spatial, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], [0, 0], *spatial]

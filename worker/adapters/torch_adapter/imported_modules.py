@@ -269,10 +269,17 @@ CHANGEABLE = {
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
 
 
-def pad(module: nn.Module, zeros: Sequence[Sequence[int]]) -> bool:
-    """Let a live convolution add these zeros before and after each spatial axis; return whether it can."""
+def pad(module: nn.Module, zeros: Sequence[Sequence[int]] | None) -> bool:
+    """Let a live convolution add these zeros before and after each spatial axis, or, without any, what it was
+    made with; return whether it can.
+    """
     if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) or module.padding_mode != "zeros":
         return False
+    if zeros is None:
+        module.__dict__.pop("forward", None)
+        module.padding = module.__dict__.pop("_made_with", module.padding)
+        return True
+    module.__dict__.setdefault("_made_with", module.padding)
     around = [number for pair in reversed(zeros) for number in pair]
     own = type(module).forward
 
