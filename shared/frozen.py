@@ -9,6 +9,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 SHORT_BYTES = 64 * 1024
 """What processes say of themselves is no longer than this."""
+SHORT_TEXT = 500
+"""What is said of a document that cannot be read has no more characters: a field's name may have millions."""
 MOST_VALUES = 1_000_000
 """A result has fewer values: its arrays are text, one each; most has one of 100,000 seeds that all failed."""
 
@@ -32,6 +34,12 @@ class Frozen(BaseModel):
 
 
 Said = TypeVar("Said", bound=Frozen)
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return where a document is wrong first, and how: pydantic's own text lists thousands of places."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"[:SHORT_TEXT]
 
 
 def read_short(model: type[Said], document: bytes) -> Said | None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from likewise.shared import names
 from likewise.shared.errors import ResultError, UsageError
+from likewise.shared.frozen import first_problem
 from likewise.shared.job.experiment import Experiment
 from likewise.shared.ledger.records import (
     ANSWER_KINDS,
@@ -137,9 +138,7 @@ def _fields_after(prefix: str, values: dict[bytes, bytes]) -> dict[str, str]:
 
 def _first(error: ValidationError) -> str:
     """Return the first problem, with a hint that another version may have written the document."""
-    first = error.errors(include_url=False)[0]
-    path = ".".join(map(str, first["loc"])) or "document"
-    return f"{path}: {first['msg']} (was it written by another version of Likewise?)"
+    return f"{first_problem(error)} (was it written by another version of Likewise?)"
 
 
 def text_of(value: Any) -> str:

@@ -26,7 +26,7 @@ settings.register_profile(
     derandomize="LIKEWISE_FUZZ_CASES" not in os.environ,  # the suite's cases are the same each time
     database=None,
     deadline=None,
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

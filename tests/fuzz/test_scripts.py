@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from likewise.producer.runs.submit import new_id
@@ -85,6 +85,7 @@ def queued(ledger: Ledger) -> str:
 
 
 @given(EDITS, EDITS, st.booleans())
+@example({"attempt": b"00"}, {"fence": b"007"}, True)
 def test_an_edited_run_is_claimed_and_ends(
     ledger: Ledger, before: dict[str, bytes], amid: dict[str, bytes], finishes: bool
 ) -> None:

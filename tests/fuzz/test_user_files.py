@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -78,6 +78,7 @@ def _table(data: Any, folder: Path) -> None:
 
 
 @given(texts(CSV, DATES))
+@example(b"(\xb5/\xfd")
 def test_a_table_of_text_is_read_or_its_fault_is_told(tmp_path_factory: Any, data: bytes) -> None:
     file = written(tmp_path_factory, "a.csv", data)
     with bounded():

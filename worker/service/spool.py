@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import Base64Bytes, ValidationError
 
-from likewise.shared.frozen import Frozen
+from likewise.shared.frozen import Frozen, first_problem
 from likewise.shared.ledger.records import RunState
 from likewise.shared.results.run_result import Failure
 from likewise.shared.store.arrays import ArrayRef
@@ -140,8 +140,9 @@ def _opened(path: Path) -> tuple[SpoolFile, SpooledResult] | None:
         if hashlib.sha256(document).hexdigest().encode() != checksum:
             raise ValueError("its bytes do not have the SHA-256 that it names")
         return SpoolFile(path, file), SpooledResult.model_validate_json(document)
-    except (ValueError, ValidationError) as error:
-        log.warning("the spooled result %s is set aside: %s", path, error)
+    except ValueError as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else error
+        log.warning("the spooled result %s is set aside: %s", path, reason)
         path.replace(path.with_name(path.name + _DAMAGED))
     except OSError:  # another holds it, or has just removed it
         pass

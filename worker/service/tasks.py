@@ -29,6 +29,7 @@ from pydantic_core import from_json
 from likewise.shared.celery_app import make_app
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import LikewiseError, RedisError, UsageError
+from likewise.shared.frozen import first_problem
 from likewise.shared.ledger.checkpoints import CheckpointStore
 from likewise.shared.ledger.host_lease import HostLease, wait_until_free
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
@@ -269,11 +270,8 @@ class TrainingChild:
         try:
             run = _read_run(claim.document)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(map(str, first["loc"]))
-            return self._failed(
-                claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
-            )
+            told = f"the run cannot be read: {first_problem(error)}"
+            return self._failed(claim, Failure(reason="invalid", message=told))
         if isinstance(run, HostedRun):
             return self._hosted(claim, run)
         most = self._limits.time_of(run.job)

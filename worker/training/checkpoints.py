@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from likewise.shared.frozen import Frozen
+from likewise.shared.frozen import Frozen, first_problem
 from likewise.shared.job.fields import Many
 from likewise.shared.results.run_result import SeedArrays
 from likewise.worker.adapters.trainer import State
@@ -128,7 +128,7 @@ class Checkpoint:
                 raise ValueError("another version of Likewise made it")
             so_far = SoFar.model_validate_json(head)
         except ValidationError as error:
-            raise ValueError(error.errors(include_url=False)[0]["msg"]) from None
+            raise ValueError(first_problem(error)) from None
         except ValueError:
             raise
         except Exception as error:  # NumPy and the archive's reader have many words for what is damaged

@@ -42,10 +42,10 @@ if record.state == 'queued' and bytes > tonumber(most_bytes) then
 end
 if record.state == 'queued' then
   -- A fence that is none is replaced by one that is larger than any that was given before.
-  if not record.fence:find('^%d+$') or #record.fence > 15 then
+  if not is_count(record.fence, 15) then
     redis.call('HSET', KEYS[1], 'fence', string.format('%d', tonumber(now) * 1000))
   end
-  if not record.attempt:find('^%d+$') or #record.attempt > 9 then redis.call('HSET', KEYS[1], 'attempt', 0) end
+  if not is_count(record.attempt, 9) then redis.call('HSET', KEYS[1], 'attempt', 0) end
   redis.call('HINCRBY', KEYS[1], 'fence', 1)
   redis.call('HINCRBY', KEYS[1], 'attempt', 1)
   record.spent_s = record.spent_s + math.max(0, record.let_go_s - record.claimed_s)

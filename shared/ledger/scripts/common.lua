@@ -28,6 +28,11 @@ local function number(text)
   if found and found >= 0 and found < 1e15 then return found end
 end
 
+-- Return whether a text is a count that HINCRBY takes, of at most so many digits: it refuses zeros before a number.
+local function is_count(text, digits)
+  return #text <= digits and (text == '0' or text:find('^[1-9]%d*$') ~= nil)
+end
+
 -- Return what the transitions need of a run's record.
 --
 -- A number that is none, as after a record was edited by hand, must not keep the run from its end.

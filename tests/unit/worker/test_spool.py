@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -40,3 +42,16 @@ def test_what_nobody_has_asked_for_while_results_are_kept_is_removed(tmp_path: P
     os.utime(kept.path, (0, 0))
     assert list(Spool(tmp_path, retention_s=60).left()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_is_wrong_in_thousands_of_places_is_told_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = json.dumps({f"field {i}": i for i in range(3_000)}).encode()
+    file = tmp_path / "0123456789abcdef0123.1"
+    file.write_bytes(hashlib.sha256(document).hexdigest().encode() + b"\n" + document)
+    assert list(Spool(tmp_path, retention_s=60).left()) == []
+    assert file.with_name(f"{file.name}.damaged").exists()
+    (record,) = caplog.records
+    assert "run_id: Field required" in record.getMessage()
+    assert len(record.getMessage()) < 1_000
