@@ -26,6 +26,7 @@ from likewise.producer.data.table import (
 )
 from likewise.producer.data.table_file import read_table
 from likewise.producer.data.text_lines import delimiter_of, with_single_blanks
+from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
 
 _LOOKED_AT = 2**20
@@ -34,13 +35,17 @@ _COMMENTS = ("#", "%")
 _STRAY_WORDS = 3
 _TITLE_LINES = 10
 _DASHES = re.compile(r"[-–—.*]+")
+_JSON_ARRAY = re.compile(rb"\s*\[\s*[\[{]")
+"""How a file begins that is a list of objects, or of lists."""
 _NINES = re.compile(r"99+(\.9+)?")
 
 
 def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
     """Return the settings under which a file is read, and its table. Raises DataError."""
-    with opened(file.name, file.parent) as (stream, _):
+    with opened(file.name, file.parent) as (stream, place):
         start = stream.read(_LOOKED_AT)
+    if _JSON_ARRAY.match(start):
+        raise DataError(f"{place}: is one JSON array; write its objects a line each, as JSON Lines has them")
     common: dict[str, Any] = {"path": file.name, "target": target or "?"}
     data: TableData
     if start[:4] == b"PAR1":

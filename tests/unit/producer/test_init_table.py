@@ -714,3 +714,8 @@ def test_a_workbook_and_lines_that_end_in_carriage_returns_are_refused_in_words(
         book.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
     with pytest.raises(DataError, match="is an Excel workbook; save the sheet that is meant as CSV"):
         init((tmp_path / "book.xlsx").read_bytes(), name="a.xlsx")
+
+
+def test_a_json_array_is_told_as_what_it_is(init: Init) -> None:
+    with pytest.raises(DataError, match=r"a\.json: is one JSON array; write its objects a line each"):
+        init('[{"a": 1, "y": 2},\n {"a": 3, "y": 4}]', name="a.json")
