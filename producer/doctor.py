@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from likewise.shared.errors import LikewiseError
+from likewise.producer.display import both
+from likewise.shared.connection import refusal
+from likewise.shared.errors import LikewiseError, RefusedByRedisError
 from likewise.shared.frozen import Frozen
 from likewise.shared.ledger.ledger import RESERVE
-from likewise.shared.ledger.records import presences
+from likewise.shared.ledger.records import presences, silent_workers
 from likewise.shared.names import kind_of
 from likewise.shared.settings import misspelt
 from likewise.shared.worker_code import worker_code
@@ -82,17 +84,29 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     try:
         session = open_running(settings)
     except LikewiseError as error:
-        yield _wrong("Redis", str(error), mend)
+        yield _unserved(error, mend)
         return
     if session is None:
         yield _ok("local stack", "not running; commands that train start it")
         return
     with session:
         try:
-            yield from _redis(session)
-            yield from _workers(session, settings)
+            refused = refusal(session.client)
+            info = session.client.info()
+            refusals = list(_refusals(info, refused))
+            yield from _redis(session, info)
+            yield from refusals
+            yield from _keeping(session, info)
+            yield from _workers(session, settings, refused=bool(refusals))
         except LikewiseError as error:
-            yield _wrong("Redis", str(error), "try again, or see its log")
+            yield _unserved(error, "try again, or see its log")
+
+
+def _unserved(error: LikewiseError, mend: str) -> Finding:
+    """Tell why Redis does not serve; what a refusal needs is better known than `mend`."""
+    if isinstance(error, RefusedByRedisError):
+        return _wrong(REFUSALS, error.meaning, error.advice)
+    return _wrong("Redis", str(error), mend)
 
 
 def _python(*, makes_environments: bool) -> Finding:
@@ -171,10 +185,9 @@ def _environment(settings: Settings, wanted: WorkerEnvironment) -> tuple[Finding
     return _ok(link, found), True
 
 
-def _redis(session: Session) -> Iterator[Finding]:
+def _redis(session: Session, info: dict[str, Any]) -> Iterator[Finding]:
     from likewise.producer.local.private_redis import LEAST_VERSION
 
-    info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs
     kind = "valkey" if info.get("server_name") == "valkey" else "redis"
     version = str(info.get(f"{kind}_version", "0"))
@@ -189,7 +202,9 @@ def _redis(session: Session) -> Iterator[Finding]:
         yield _note("Redis", found, "set requirepass: whoever reaches it can run jobs")
     else:
         yield _ok("Redis", found)
-    yield from _refusals(info)
+
+
+def _keeping(session: Session, info: dict[str, Any]) -> Iterator[Finding]:
     yield _persistence(session, info)
     yield _eviction(info)
     yield _clock(session)
@@ -215,22 +230,34 @@ def _known_risk(kind: str, version: tuple[int, ...]) -> str | None:
     )
 
 
-def _refusals(info: dict[str, Any]) -> Iterator[Finding]:
-    """Yield why Redis refuses changes just now; workers wait until it takes them again."""
-    link = "Redis's refusals"
-    if info.get("role") == "slave":
-        yield _wrong(link, "it is a replica, which takes no changes", "give the primary's address")
-    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+REFUSALS = "Redis's refusals"
+
+
+def _refusals(info: dict[str, Any], refused: RefusedByRedisError | None) -> Iterator[Finding]:
+    """Yield why Redis refuses changes just now; workers wait until it takes them again.
+
+    What it has answered is told first. A user who only reads is not refused, and is told what can be seen.
+    """
+    answered = None if refused is None else refused.code
+    if refused is not None:
+        yield _wrong(REFUSALS, refused.meaning, refused.advice)
+    if info.get("role") == "slave" and answered != "READONLY":
+        yield _wrong(REFUSALS, "it is a replica, which takes no changes", "give the primary's address")
+    if info.get("rdb_last_bgsave_status", "ok") != "ok" and answered != "MISCONF":
         found = "its last snapshot failed, so it may refuse every change (stop-writes-on-bgsave-error)"
-        yield _wrong(link, found, "free space on the disk of Redis's data; see its log")
-    if int(info.get("loading", 0)):
-        yield _wrong(link, "it is still loading its data", "wait a moment")
+        yield _wrong(REFUSALS, found, "free space on the disk of Redis's data; see its log")
+    if info.get("min_slaves_good_slaves") == 0 and answered != "NOREPLICAS":
+        found = "it has no replica, and refuses every change without one (min-replicas-to-write)"
+        yield _wrong(REFUSALS, found, "bring its replicas back")
+
+
+ACCEPTED = "or accept the loss with LIKEWISE_ALLOW_VOLATILE_REDIS=true, set for the workers"
 
 
 def _persistence(session: Session, info: dict[str, Any]) -> Finding:
     import redis
 
-    link, mend = "persistence", "set appendonly yes"
+    link, mend = "persistence", f"set appendonly yes, {ACCEPTED}"
     if info.get("aof_enabled"):
         if info.get("aof_last_write_status", "ok") != "ok":
             found = "the last write to the append-only file failed"
@@ -252,7 +279,7 @@ def _eviction(info: dict[str, Any]) -> Finding:
     amount = f"{used / 1e6:.0f} MB" + (f" of {limit / 1e6:.0f} MB" if limit else "")
     if policy != "noeviction":
         found = f"maxmemory-policy {policy}, so runs and results could vanish when it is full"
-        return (_wrong if limit else _note)(link, found, "set maxmemory-policy noeviction")
+        return (_wrong if limit else _note)(link, found, f"set maxmemory-policy noeviction, {ACCEPTED}")
     if limit and used > (1 - RESERVE) * limit:
         mend = "delete old experiments (`likewise prune`, `likewise delete ID`) or raise maxmemory"
         return _wrong(link, f"nearly full: {amount}; new submissions are refused", mend)
@@ -269,7 +296,10 @@ def _clock(session: Session) -> Finding:
     return _ok("clock", found)
 
 
-def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
+START_SOME = "start some: `docker compose up`, or LIKEWISE_FRAMEWORK=… python -m likewise.worker"
+
+
+def _workers(session: Session, settings: Settings, *, refused: bool) -> Iterator[Finding]:
     live, now_s = session.ledger.census()
     announced = len(presences(session.client))
     for worker in live:
@@ -281,12 +311,20 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
     if announced > len(live):
         found = f"{announced - len(live)} speak another version of Likewise and are not used"
         yield _wrong("other workers", found, "give workers and producer the same version")
-    yield from _waiting(session, live, now_s)
+    if live or not refused:
+        yield from _waiting(session, live, now_s)
     if session.local:
         yield from _stack(settings, live={worker.pid for worker in live})
+    elif not live and refused:
+        found = "none is seen: a worker says by a change that it is there, and Redis refuses changes"
+        mend = f"mend that first; those that run are then seen within seconds. If none runs, {START_SOME}"
+        yield _note("workers", found, mend)
+    elif not live and (silent := silent_workers(session.client)):
+        found = f"none is live; {both(silent)} {'has' if len(silent) == 1 else 'have'} gone silent"
+        mend = f"see the log there: Redis may refuse its user, or it was killed. If it is gone, {START_SOME}"
+        yield _wrong("workers", found, mend)
     elif not live:
-        mend = "start some: `docker compose up`, or LIKEWISE_FRAMEWORK=… python -m likewise.worker"
-        yield _wrong("workers", "none is live", mend)
+        yield _wrong("workers", "none is live", START_SOME)
 
 
 def _worker(worker: WorkerPresence, found: str, now_s: float) -> Finding:

@@ -96,8 +96,7 @@ def predict(session: Session, model: TrainedModel, data: Path, *, quiet: bool) -
     Raises DataError for rows that do not fit, NoWorkerError where none is there for the side, and
     RunFailedError where the worker could not.
     """
-    workers, _ = session.ledger.census()
-    refuse_unserved([Need.of_run(model.run)], workers)
+    refuse_unserved([Need.of_run(model.run)], session.ledger.workers())
     rows = read_new_rows(data, model.run, session.blobs.get)
     batch = session.blobs.batch()
     dataset = model.run.dataset.model_copy(update={"predict": batch.put(rows.x)})

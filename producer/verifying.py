@@ -114,8 +114,7 @@ def _submit(session: Session, bundle: Bundle) -> ExperimentRecord:
     """Queue a bundle's runs on its own arrays."""
     from likewise.producer.runs.routing import Need, refuse_unserved
 
-    workers, _ = session.ledger.census()
-    refuse_unserved([Need.of_run(one.run) for one in bundle.golden.own], workers)
+    refuse_unserved([Need.of_run(one.run) for one in bundle.golden.own], session.ledger.workers())
     maker = RunMaker(session)
     for array in bundle.data.values():
         maker.arrays.put(array)

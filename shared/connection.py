@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -14,6 +14,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from likewise.shared.errors import RedisError, RefusedByRedisError, ResultError, UsageError
+from likewise.shared.names import NOTHING
 from likewise.shared.replies import TooLongError, bounded_parser
 from likewise.shared.settings import Settings, variable
 
@@ -214,17 +215,20 @@ _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
 """What a failure means and what to do; the first class that fits."""
 
 _REFUSALS = {
-    "OOM": "is full; delete old experiments (likewise prune, likewise delete ID) or raise maxmemory",
-    "MISCONF": "cannot write to its disk and refuses to change anything; free space there, and see its log",
-    "READONLY": "is a read-only replica; give the primary's address",
-    "NOREPLICAS": "has too few replicas to accept a write (min-replicas-to-write); bring them back",
-    "NOPERM": "forbids this to the user it knows us as; see its ACL",
-    "LOADING": "is still loading its data; try again in a moment",
-    "BUSY": "is busy with a script of somebody's that runs too long; end it with SCRIPT KILL",
-    "MASTERDOWN": "is a replica that has lost its primary; give the primary's address",
-    "CLUSTERDOWN": "is a cluster that is down; give the address of a single server",
-    "UNKNOWN": "does not know the command {}: it was switched off or renamed there; allow it",
-    "UNBLOCKED": "has just become a replica; give the primary's address",
+    "OOM": ("is full", "delete old experiments (likewise prune, likewise delete ID) or raise maxmemory"),
+    "MISCONF": (
+        "cannot write to its disk and refuses to change anything",
+        "free space there, and see its log",
+    ),
+    "READONLY": ("is a read-only replica", "give the primary's address"),
+    "NOREPLICAS": ("has too few replicas to accept a write (min-replicas-to-write)", "bring them back"),
+    "NOPERM": ("forbids this to the user it knows us as{}", "see its ACL"),
+    "LOADING": ("is still loading its data", "try again in a moment"),
+    "BUSY": ("is busy with a script of somebody's that runs too long", "end it with SCRIPT KILL"),
+    "MASTERDOWN": ("is a replica that has lost its primary", "give the primary's address"),
+    "CLUSTERDOWN": ("is a cluster that is down", "give the address of a single server"),
+    "UNKNOWN": ("does not know the command {}: it was switched off or renamed there", "allow it"),
+    "UNBLOCKED": ("has just become a replica", "give the primary's address"),
 }
 """What the words mean by which Redis refuses, and what to do."""
 _OF_A_REPLICA = ("READONLY", "MASTERDOWN", "UNBLOCKED")
@@ -235,6 +239,7 @@ _FORBIDDEN_IN_A_SCRIPT = (
 _IN_A_PIPELINE = " of pipeline caused error: "
 _REFUSAL = re.compile(rf"(?:^|[-:\s])({'|'.join(_REFUSALS)})\b")
 _UNKNOWN = re.compile("unknown command [`'](\\w+)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"run the '([\w|-]+)' command")
 _TOO_MANY = "max number of clients"
 _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.BusyLoadingError, "LOADING"),
@@ -255,8 +260,12 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     if isinstance(error, TooLongError):
         return ResultError(f"{where} has sent {error}; what lies there is damaged, or not ours")
     if code := refusal_of(error):
-        unknown = _UNKNOWN.search(str(error))
-        return RefusedByRedisError(f"{where} {_REFUSALS[code].format(unknown and unknown[1])}", code=code)
+        meaning, advice = _REFUSALS[code]
+        command = (_FORBIDDEN if code == "NOPERM" else _UNKNOWN).search(str(error))
+        about = command[1] if command else ""
+        if code == "NOPERM" and command:
+            about = f" (the command {about.upper()})"
+        return RefusedByRedisError(f"{where} {meaning.format(about)}", advice, code=code)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         reason = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
         return RedisError(
@@ -273,10 +282,15 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
             f"{where} ends the connection under TLS: it wants a certificate of this process, or another one; "
             "name it and its key in LIKEWISE_REDIS_CERT_FILE and LIKEWISE_REDIS_KEY_FILE"
         )
-    meaning = next((meaning for kind, meaning in _MEANINGS if isinstance(error, kind)), None)
+    failure = next((meaning for kind, meaning in _MEANINGS if isinstance(error, kind)), None)
+    if isinstance(error, exceptions.AuthenticationError) and not _password(client):
+        failure = (
+            "wants a password, and none is given; name a file with it in LIKEWISE_REDIS_PASSWORD_FILE, or "
+            "write it in LIKEWISE_REDIS_URL"
+        )
     if _TOO_MANY in str(error):
-        meaning = "takes no more connections (maxclients); end clients that are not needed, or raise it"
-    return error if meaning is None else RedisError(f"{where} {meaning}")
+        failure = "takes no more connections (maxclients); end clients that are not needed, or raise it"
+    return error if failure is None else RedisError(f"{where} {failure}")
 
 
 def _wants_a_certificate(error: exceptions.ConnectionError, client: redis.Redis) -> bool:
@@ -306,6 +320,30 @@ def refusal_of(error: exceptions.RedisError) -> str | None:
         return "UNKNOWN"
     found = _REFUSAL.search(said)
     return found[1] if found else None
+
+
+_NO_SCRIPT = "0" * 40
+"""The hash of no script."""
+
+
+def refusal(client: redis.Redis) -> RefusedByRedisError | None:
+    """Return why Redis refuses changes just now, or None where it takes them.
+
+    It is asked by a change that changes nothing, and by a script that is not there. A user who may do
+    neither only reads, and cannot know: the answer is None. Raises RedisError where Redis cannot be reached.
+    """
+    with client.pipeline(transaction=False) as pipe:
+        pipe.set(NOTHING, "", xx=True)
+        pipe.evalsha(_NO_SCRIPT, 0)
+        answers = pipe.execute(raise_on_error=False)
+    errors = [explained(one, client) for one in answers if isinstance(one, exceptions.RedisError)]
+    refused = [error for error in errors if isinstance(error, RefusedByRedisError)]
+    only_reads = [error.code for error in refused] == ["NOPERM"] * len(answers)
+    return refused[0] if refused and not only_reads else None
+
+
+def _password(client: redis.Redis) -> str | None:
+    return cast("str | None", client.connection_pool.connection_kwargs.get("password"))
 
 
 def _where(client: redis.Redis) -> str:

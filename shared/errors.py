@@ -131,11 +131,14 @@ class RedisError(ServiceError):
 
 
 class RefusedByRedisError(RedisError):
-    """A Redis that is there, and refuses for now; `code` is its word for why, such as `OOM`."""
+    """A Redis that is there, and refuses for now.
 
-    def __init__(self, message: str, *, code: str) -> None:
-        self.code = code
-        super().__init__(message)
+    `code` is its word for why, such as `OOM`; `meaning` says what that is, and `advice` what to do.
+    """
+
+    def __init__(self, meaning: str, advice: str, *, code: str) -> None:
+        self.code, self.meaning, self.advice = code, meaning, advice
+        super().__init__(f"{meaning}; {advice}")
 
 
 class NoWorkerError(ServiceError):

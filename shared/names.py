@@ -24,6 +24,9 @@ ACTIVITY = PREFIX + "activity"
 SUBMITTING = PREFIX + "submitting"
 """Sorted set: ids of experiments whose arrays are being stored before their records, by when that began."""
 
+NOTHING = PREFIX + "nothing"
+"""A key that there never is: a change there changes nothing, and is refused as any other is."""
+
 DEAD_LETTERS = PREFIX + "dead-letters"
 """Capped stream of messages that are not ours, each with the reason."""
 

@@ -116,8 +116,8 @@ class RedisServer:
 
         program = self._program or self._usual_program()
         server = server_of(program)
-        version = server.version if server else (6, 2)
-        lines = memory_lines(version) + user_lines(self.passwords, version=version)[1:]
+        self.version = server.version if server else (6, 2)
+        lines = memory_lines(self.version) + user_lines(self.passwords, version=self.version)[1:]
         config = self.folder / "users.conf"
         config.write_text("".join(f"{line}\n" for line in lines))
         self._process = subprocess.Popen(

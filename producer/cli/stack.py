@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from likewise.producer.cli.options import AsJson, Form, Output, print_json, say
+
+if TYPE_CHECKING:
+    from likewise.producer.session import Session
 
 
 def up(
@@ -106,16 +109,26 @@ def workers(
         with session:
             live, now_s = session.ledger.census()
             runs = session.ledger.records([one.run_id for one in live if one.run_id is not None])
+            if not live:
+                say(_nobody(session))
         experiments = {run.run_id: run.experiment_id for run in runs}
         document = WorkersDocument(workers=live, now_s=now_s, experiments=experiments)
-        if not live:
-            start = (
-                "`likewise up` starts local ones"
-                if session.local
-                else "`likewise doctor` says how to start one"
-            )
-            say(f"no worker is live; {start}")
     output.put(document)
+
+
+def _nobody(session: Session) -> str:
+    """Say why no worker is seen."""
+    from likewise.shared.connection import refusal
+    from likewise.shared.ledger.records import silent_workers
+
+    if (refused := refusal(session.client)) is not None:
+        return f"no worker is seen while Redis refuses changes: {refused}"
+    if silent := silent_workers(session.client):
+        gone = ", ".join(silent)
+        return f"no worker is live; of {gone} nothing is heard any more; `likewise doctor` says what to do"
+    if session.local:
+        return "no worker is live; `likewise up` starts local ones"
+    return "no worker is live; `likewise doctor` says how to start one"
 
 
 UNHEALTHY = 4

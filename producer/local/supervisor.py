@@ -150,7 +150,7 @@ class Supervisor:
 
     def _look_at_redis(self) -> None:
         try:
-            present = self.redis.ledger().workers()
+            present = self.redis.ledger().census()[0]
             idle = self.redis.idle_s()
         except LikewiseError as error:
             log.warning("%s", error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from likewise.producer.display import seconds
 from likewise.producer.runs.results import Diverged, count_diverged
+from likewise.shared.connection import refusal
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.ledger import IDS_A_TRIP, Ledger
 from likewise.shared.ledger.records import (
@@ -175,6 +176,7 @@ class _Watch:
 
     def _waits(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
         workers, now_s = self._ledger.census()
+        refused = None if workers else refusal(self._ledger.client)
         # queues of which nothing is to be said: a worker of theirs is busy with a run of this experiment
         asked = {record.queue for record in records if record.state == "leased"}
         for record in records:
@@ -182,6 +184,8 @@ class _Watch:
             if why is None and record.queue not in asked and _waits_long(record, now_s):
                 asked.add(record.queue)  # one run of a queue is enough to say so
                 why = why_waiting(record, workers, ledger=self._ledger) or self._not_taken(record, workers)
+            if why is not None and refused is not None:
+                why = str(refused)  # a worker says by a change that it is there
             if why is not None and self._said.get(record.run_id) != why:
                 yield Noticed(position=position, run_id=record.run_id, side=record.side, text=why)
             if why is not None or not record.final:

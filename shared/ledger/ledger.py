@@ -18,7 +18,7 @@ import redis
 from redis.client import Pipeline
 
 from likewise.shared import names
-from likewise.shared.connection import explained
+from likewise.shared.connection import explained, refusal
 from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
 from likewise.shared.frozen import read_short
 from likewise.shared.ledger.reading import RECORD_FIELDS, kept_of, record_of, run_of, text_of
@@ -320,8 +320,15 @@ class Ledger:
             pipe.execute()
 
     def workers(self) -> list[WorkerPresence]:
-        """Return the live workers, sorted by framework and id, without those of another schema version."""
-        return self.census()[0]
+        """Return the live workers, sorted by framework and id, without those of another schema version.
+
+        Raises RefusedByRedisError where none is live and Redis refuses changes: by a change a worker says
+        that it is there.
+        """
+        found = self.census()[0]
+        if not found and (refused := refusal(self.client)) is not None:
+            raise refused
+        return found
 
     def census(self) -> tuple[list[WorkerPresence], float]:
         """Return the live workers and, from the same look, the server's time in seconds."""

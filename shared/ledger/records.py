@@ -335,6 +335,13 @@ def presences(client: redis.Redis) -> list[bytes]:
     return census(client)[1:]
 
 
+def silent_workers(client: redis.Redis) -> list[str]:
+    """Return the ids of workers that have not withdrawn and are not heard of, until another one speaks."""
+    ids = sorted(one.decode() for one in cast("set[bytes]", client.smembers(WORKERS)))
+    found = cast("list[bytes | None]", client.mget([worker_key(one) for one in ids])) if ids else []
+    return [worker_id for worker_id, document in zip(ids, found, strict=True) if document is None]
+
+
 def census(client: redis.Redis) -> list[bytes]:
     """Return the server's time in microseconds, then the documents of the live workers."""
     ids = cast("set[bytes]", client.smembers(WORKERS))

@@ -72,7 +72,7 @@ _LOCALS: dict[str, str | int] = {
     "MAX_DEATHS": MAX_DEATHS,
     "MAX_HANGS": MAX_HANGS,
     "MOST_CHUNKS": MOST_CHUNKS,
-    "NOTHING": names.PREFIX + "nothing",
+    "NOTHING": names.NOTHING,
     "PROGRESS": names.progress_key(""),
     "QUEUED": names.queued_key(""),
     "RELATED": names.RELATED,

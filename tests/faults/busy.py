@@ -1,11 +1,13 @@
-"""A Redis that somebody's script without an end keeps busy."""
+"""A Redis that is busy: with somebody's script that has no end, or with loading its data."""
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -53,3 +55,32 @@ def _refuses(client: redis.Redis) -> bool:
     except RefusedByRedisError:
         return True
     return False
+
+
+SLOW_KEYS = 2_000
+"""Twenty of them are loaded in a second."""
+
+
+@contextmanager
+def loading_for_minutes(server: Any) -> Iterator[None]:
+    """Kill a server, have it load from a snapshot with many keys, and at the end start it as it was.
+
+    Before version 7 it answers nobody meanwhile; since then it says that it is loading.
+    """
+    keys = [f"likewise:nothing:{number}" for number in range(SLOW_KEYS)]
+    with connect(server.url) as client, client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.set(key, secrets.token_bytes(1_100))
+        pipe.save()
+        pipe.delete(*keys)
+        pipe.execute()
+    server.kill()
+    answers = ("--loading-process-events-interval-bytes", "1024") if server.version >= (7, 0) else ()
+    server.spawn("--appendonly", "no", "--key-load-delay", "50000", *answers)
+    try:
+        yield
+        assert server.alive
+    finally:
+        server.kill()
+        (server.folder / "dump.rdb").unlink()
+        server.start()

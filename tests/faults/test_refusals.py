@@ -7,12 +7,19 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from likewise.producer.cli.app import app
+from likewise.producer.doctor import REFUSALS as REFUSALS_TOLD
+from likewise.producer.doctor import Finding, examine
+from likewise.producer.local.private_redis import bundled_program
+from likewise.producer.session import open_running
 from likewise.shared.connection import connect
-from likewise.shared.errors import RefusedByRedisError
-from likewise.shared.names import DEAD_LETTERS, run_key
+from likewise.shared.errors import RedisError, RefusedByRedisError
+from likewise.shared.names import DEAD_LETTERS, WORKERS, run_key
+from likewise.shared.settings import Settings
 from likewise.worker.service.spool import Spool, SpooledResult
-from tests.faults.busy import busy_with_a_script
+from tests.faults.busy import busy_with_a_script, loading_for_minutes
 
 SOME_SECONDS = 100_000
 """Epochs in NumPy."""
@@ -32,7 +39,8 @@ def full(server: Any) -> Iterator[None]:
 def without_disk(server: Any) -> Iterator[None]:
     """Its snapshots fail: a folder lies where the file should."""
     with connect(server.url) as client:
-        (server.folder / "dump.rdb" / "x").mkdir(parents=True, exist_ok=True)
+        snapshot = server.folder / "dump.rdb"
+        (snapshot / "x").mkdir(parents=True)
         client.config_set("save", "3600 1")
         client.bgsave()
         while client.info("persistence")["rdb_last_bgsave_status"] != "err":
@@ -41,6 +49,10 @@ def without_disk(server: Any) -> Iterator[None]:
             yield
         finally:
             client.config_set("save", "")
+            (snapshot / "x").rmdir()
+            snapshot.rmdir()
+            client.save()  # which it remembers as its last one, that went well
+            snapshot.unlink()
 
 
 @contextmanager
@@ -124,6 +136,84 @@ def test_a_worker_waits_a_refusal_out_and_keeps_its_result(refusing: Any, until:
     assert desk.result(record).attempt == 1
     assert worker.process.poll() is None
     desk.wait(stack.submit(), "succeeded", within_s=30)
+
+
+@contextmanager
+def without_a_command(server: Any) -> Iterator[None]:
+    """A producer may do all that it has to but call scripts."""
+    with connect(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "producer", "-evalsha")
+        try:
+            yield
+        finally:
+            client.execute_command("ACL", "SETUSER", "producer", "+evalsha")
+
+
+@pytest.fixture(scope="module")
+def nobody(start_redis: Any) -> Any:
+    """A Redis without workers, which answers while it loads, as servers do since Redis 7."""
+    return start_redis(program=bundled_program())
+
+
+@pytest.mark.parametrize("code", ["OOM", "READONLY", "NOREPLICAS", "NOPERM", "BUSY", "LOADING", "MISCONF"])
+def test_a_producer_is_told_the_refusal_and_not_to_start_workers(
+    nobody: Any, code: str, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a change a worker says that it is there: none is seen meanwhile, though all run."""
+    faults = {**REFUSALS, "LOADING": loading_for_minutes, "NOPERM": without_a_command}
+    settings = Settings(redis_url=nobody.url_of("producer"))
+    monkeypatch.setenv("LIKEWISE_REDIS_URL", nobody.url_of("producer"))
+    with faults[code](nobody):
+        until(lambda: code != "LOADING" or refused_with(nobody.url) == code, within_s=20, what="it loads")
+        found = examine(settings)
+        told = [one for one in found if one.link == REFUSALS_TOLD]
+        workers = CliRunner().invoke(app, ["workers"])
+        with pytest.raises(RefusedByRedisError) as asked, open_running(settings) as session:
+            session.ledger.workers()
+    assert not [one for one in found if "none is live" in one.found]
+    assert told[0].state == "wrong"
+    assert f"{told[0].found}; {told[0].mend}" == str(asked.value)
+    assert asked.value.code == code
+    assert str(asked.value) in (str(workers.exception), workers.stderr.strip().partition("changes: ")[2])
+    if code == "NOPERM":
+        assert "(the command EVALSHA)" in str(asked.value)
+    assert not [one for one in examine(settings) if one.link == REFUSALS_TOLD]
+
+
+def refused_with(url: str) -> str | None:
+    try:
+        connect(url).close()
+    except RefusedByRedisError as refused:
+        return refused.code
+    except RedisError:
+        return None
+    return ""
+
+
+def test_a_monitor_is_told_what_can_be_seen_of_a_refusal(nobody: Any) -> None:
+    """It may change nothing, so its changes are refused in any case."""
+    settings = Settings(redis_url=nobody.url_of("monitor"))
+    assert "none is live" in found_of(settings)["workers"].found
+    with without_replicas(nobody):
+        found = found_of(settings)
+    assert "min-replicas-to-write" in found[REFUSALS_TOLD].found
+    assert found["workers"].state == "note"
+    assert "Redis refuses changes" in found["workers"].found
+
+
+def test_a_worker_that_has_gone_silent_is_named(nobody: Any) -> None:
+    """Redis may refuse its user alone, which nobody else can see."""
+    with connect(nobody.url) as client:
+        client.sadd(WORKERS, "torch-cpu-there-123abc")
+        found = found_of(Settings(redis_url=nobody.url_of("producer")))["workers"]
+        client.srem(WORKERS, "torch-cpu-there-123abc")
+    assert found.state == "wrong"
+    assert found.found == "none is live; torch-cpu-there-123abc has gone silent"
+    assert str(found.mend).startswith("see the log there: Redis may refuse its user")
+
+
+def found_of(settings: Settings) -> dict[str, Finding]:
+    return {one.link: one for one in examine(settings)}
 
 
 def test_an_idle_worker_waits_a_refusal_out(refusing: Any, until: Any) -> None:

@@ -194,9 +194,10 @@ def test_a_monitor_has_no_command_that_writes() -> None:
 
 def test_who_is_nobody_in_particular_is_not_let_in(redis_server: Any) -> None:
     address = redis_server.url.rpartition("@")[2]
-    with pytest.raises(LikewiseError, match="password"):
-        connect(f"redis://{address}")
-    with pytest.raises(LikewiseError, match="password"):
+    for nobody in ("", "worker@"):
+        with pytest.raises(LikewiseError, match="wants a password, and none is given"):
+            connect(f"redis://{nobody}{address}")
+    with pytest.raises(LikewiseError, match="refuses the password"):
         connect(f"redis://worker:{redis_server.passwords['monitor']}@{address}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from likewise.shared.connection import connect
-from tests.faults.busy import busy_with_a_script
+from tests.faults.busy import busy_with_a_script, loading_for_minutes
 from tests.faults.driver.kinds import kind
 from tests.faults.driver.world import LEASE_S, World
 
@@ -169,11 +169,8 @@ for _code, (_what, _refusal) in _REFUSALS.items():
 )
 def redis_loading(world: World) -> float:
     world.training()
-    world.redis.kill()
-    world.redis.spawn("--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024")
-    _wait(AWAY_S)
-    world.redis.kill()
-    world.redis.start()
+    with loading_for_minutes(world.redis):
+        _wait(AWAY_S)
     return world.serves_again_s()
 
 
