@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.data.dates import DAY_S, HOUR_S, dates_of, times_of
 from likewise.producer.data.loaded import Floats, check_size
-from likewise.producer.data.table import DAY_S, HOUR_S, Column, DataTable, dates_of, times_of
+from likewise.producer.data.table import Column, DataTable
 from likewise.producer.display import did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import EVERY_COLUMN, Missing, TableData

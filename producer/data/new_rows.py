@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.data.dates import dates_of, times_of
 from likewise.producer.data.features import TIME_PARTS, FeatureColumn, FittedFeatures
 from likewise.producer.data.loaded import STARTS_FROM, Floats, find_file
 from likewise.producer.data.memory import put_together
 from likewise.producer.data.npz import read_arrays, read_npy
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, DataTable, dates_of, is_number, times_of
+from likewise.producer.data.table import Column, DataTable, is_number
 from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError

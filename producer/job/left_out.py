@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.table import Column, DataTable, mixed_dates, mixed_numbers, possible_formats
+from likewise.producer.data.dates import mixed_dates, possible_formats
+from likewise.producer.data.table import Column, DataTable, mixed_numbers
 from likewise.producer.display import count, short
 
 MOST_CATEGORIES = 50

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.table import Column, DataTable, date_text, mixed_numbers, time_text
+from likewise.producer.data.dates import date_text, time_text
+from likewise.producer.data.table import Column, DataTable, mixed_numbers
 from likewise.producer.display import count, printable, short
 from likewise.producer.job.left_out import reason_to_leave
 from likewise.shared.errors import UsageError
