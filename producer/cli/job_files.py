@@ -41,21 +41,28 @@ def init(
         ),
     ] = None,
     csv: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--csv",
             metavar="FILE",
-            help="Write a job for this table: CSV, TSV, Parquet or JSON lines, packed or not.",
+            help="Write a job for this table: CSV, TSV, Parquet or JSON lines, packed or not; again, or a "
+            "pattern such as 'part-*.csv', for one table in several files.",
         ),
     ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="With --csv: the column to predict; again for one more output."),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write a job for images in a folder with a folder for each class."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a commented job file: a starter, a copy of an example, or one for a table.
+    """Write a commented job file: a starter, a copy of an example, or one for a table or for images.
 
     A column of the table that is left out is named with the reason, and with what would take it in.
 
@@ -63,15 +70,18 @@ def init(
     Examples:
       likewise init houses.yaml --csv houses.csv --target price
       likewise init both.yaml --csv houses.csv --target price --target rooms
+      likewise init parts.yaml --csv 'part-*.parquet' --target price
+      likewise init pets.yaml --images pets
     """
-    from likewise.producer.job.new_file import write_new
+    from likewise.producer.job.new_file import NewJob, write_new
     from likewise.producer.job.table_job import document_of, lines_of
     from likewise.shared.errors import UsageError
 
     if file is not None and output is not None:
         raise UsageError(f"the job file is named twice, as {file} and as --output {output}; keep one")
     path = file or output or Path("job.yaml")
-    new = write_new(path, example=from_example, csv=csv, targets=target or (), force=force)
+    wanted = NewJob(example=from_example, csv=csv or (), targets=target or (), images=images)
+    new = write_new(path, wanted, force=force)
     if as_json:
         told = {} if new.table is None else document_of(new.table)
         print_json({"written": [str(one) for one in new.written], **told})
@@ -171,6 +181,7 @@ def data(
       likewise data houses
       likewise data mine.yaml --set data.missing=median --json
     """
+    from likewise.producer.data.file_lists import place_of
     from likewise.producer.data.table_file import read_table
     from likewise.producer.data.table_samples import roles_of
     from likewise.producer.job.jobfile import read_experiment
@@ -184,7 +195,7 @@ def data(
     declared, table, roles = first.job.data, None, None
     if isinstance(declared, CsvData | ParquetData | JsonLinesData):
         table = read_table(declared, prepared.loaded.base)
-        roles = roles_of(list(table.columns), declared, declared.path)
+        roles = roles_of(list(table.columns), declared, place_of(declared.path))
     others = tuple(side for side, run in prepared.runs.items() if run.data is not first.data)
     output.put(DataDocument(job=first.job, data=first.data, table=table, roles=roles, others=others))
 

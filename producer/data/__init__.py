@@ -10,6 +10,7 @@ splits, targets
                which samples are held out, and the targets in the form that a loss takes
 sniffing       how an unknown file of columns is written, for `likewise init`
 table_file     files of columns; `text_table` and `text_lines` read separated text
+file_lists     several files that are one set of samples
 table, dates   columns in memory, and what kind of values each holds; how dates and times are written
 opening        files here or elsewhere, packed or not
 loaded, memory what a source returns, and work on arrays larger than memory

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,9 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
     """
     folder = find_folder(data.path, base)
     place = printable(folder.name)
-    entries = sorted(
-        (entry for entry in os.scandir(folder) if entry.name[0] != "."), key=lambda one: one.name
-    )
-    classes = [entry.name for entry in entries if entry.is_dir()]
-    beside = [printable(entry.name) for entry in entries if not entry.is_dir()]
-    if len(classes) < 2:
-        raise DataError(
-            f"{place}: has {count(len(classes), 'folder')}, and images lie in a folder a class; "
-            f"make two or more, such as {place}/cat and {place}/dog"
-        )
-    files, y = [], []
-    for number, name in enumerate(classes):
-        found = _images_of(folder / name, f"{place}/{printable(name)}")
-        files += found
-        y += [number] * len(found)
+    classes, by_class, beside = classes_and_files(folder)
+    files = [file for of_class in by_class for file in of_class]
+    y = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in by_class])
     height, width = data.size
     x = room_for((len(files), height, width, len(data.mode)), np.dtype(np.uint8), place=place)
     see_through = _decode_all(files, x, data, folder, tell)
@@ -67,13 +56,53 @@ def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lamb
         )
     return Loaded(
         x=x,
-        y=np.array(y, np.min_scalar_type(len(classes))).reshape(-1, 1),
+        y=y.astype(np.min_scalar_type(len(classes))).reshape(-1, 1),
         x_place=place,
         y_place=place,
         target_names=("class",),
         class_names=tuple(classes),
         notes=tuple(notes),
     )
+
+
+def classes_and_files(folder: Path) -> tuple[list[str], list[list[Path]], list[str]]:
+    """Return the classes, the files of each, and the names of what lies beside their folders, all by name.
+
+    Raises DataError for fewer than two folders, and for what is no image in one.
+    """
+    place = printable(folder.name)
+    entries = sorted(
+        (entry for entry in os.scandir(folder) if entry.name[0] != "."), key=lambda one: one.name
+    )
+    classes = [entry.name for entry in entries if entry.is_dir()]
+    beside = [printable(entry.name) for entry in entries if not entry.is_dir()]
+    if len(classes) < 2:
+        raise DataError(
+            f"{place}: has {count(len(classes), 'folder')}, and images lie in a folder a class; "
+            f"make two or more, such as {place}/cat and {place}/dog"
+        )
+    return classes, [_images_of(folder / name, f"{place}/{printable(name)}") for name in classes], beside
+
+
+def shapes_of(
+    by_class: Sequence[Sequence[Path]], folder: Path
+) -> tuple[list[tuple[int, int]], frozenset[str]]:
+    """Return the height and width of each image, and their modes, without decoding one; files that are no
+    image are left out, and told by `load_images`.
+    """
+    from PIL import Image
+
+    sizes, modes = [], set[str]()
+    for file in (file for files in by_class for file in files):
+        with (
+            suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
+            Image.open(file) as image,
+        ):
+            sizes.append((image.height, image.width))
+            modes.add(image.mode)
+    if not sizes:
+        raise DataError(f"{printable(folder.name)}: holds no image that Pillow can read")
+    return sizes, frozenset(modes)
 
 
 def _images_of(folder: Path, place: str) -> list[Path]:

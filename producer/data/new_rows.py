@@ -157,7 +157,7 @@ def _as_written(file: Path, job: Job, wanted: Sequence[str]) -> TableData:
 
     A title that the samples had before their header, new rows may lack.
     """
-    found, _ = looked_at(file, None)
+    found, _ = looked_at([file], None)
     if not isinstance(job.data, CsvData) or not isinstance(found, CsvData):
         return found
     declared = job.data.model_copy(update={"path": file.name})
@@ -242,7 +242,7 @@ def _unknown(
 
 def _in_order(file: Path, shape: tuple[int, ...]) -> NewRows:
     """Return the rows of a table whose columns are the values of a sample in order: it has no names."""
-    data, table = looked_at(file, None)
+    data, table = looked_at([file], None)
     names, width, place = column_names(data, file.parent), prod(shape), printable(file.name)
     if len(names) != width:
         raise DataError(

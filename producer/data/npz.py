@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.data.file_lists import listed, place_of
 from likewise.producer.data.loaded import (
     MAX_BYTES,
     Floats,
@@ -32,7 +33,7 @@ from likewise.producer.data.loaded import (
     plain,
 )
 from likewise.producer.data.memory import STRETCH_BYTES, put_together, room_for, stretches
-from likewise.producer.display import count, did_you_mean, printable, short, size
+from likewise.producer.display import did_you_mean, printable, short, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import InitialWeights
 from likewise.shared.job.data import NpyData, NpzData
@@ -51,9 +52,9 @@ def load_npz(data: NpzData, base: Path) -> Loaded:
     fields = _fields("data.x", data.x) | _fields("data.y", data.y)
     if data.sample_weights is not None:
         fields[data.sample_weights] = "data.sample_weights"
-    files = [find_file(path, base, most=None) for path in _listed(data.path)]
+    files = [find_file(path, base, most=None) for path in listed(data.path)]
     held = [read_arrays(file, list(fields), fields=fields) for file in files]
-    place = _places(files)
+    place = place_of(data.path)
     arrays = {}
     for name in fields:
         places = [f"{printable(file.name)}, array {printable(name)}" for file in files]
@@ -103,17 +104,8 @@ def load_npy(data: NpyData, base: Path) -> Loaded:
 
 
 def _read_files(paths: str | Sequence[str], base: Path) -> NDArray[Any]:
-    files = [find_file(path, base, most=None) for path in _listed(paths)]
+    files = [find_file(path, base, most=None) for path in listed(paths)]
     return joined([read_npy(file) for file in files], [printable(file.name) for file in files])
-
-
-def _listed(paths: str | Sequence[str]) -> Sequence[str]:
-    return [paths] if isinstance(paths, str) else paths
-
-
-def _places(files: Sequence[Path]) -> str:
-    first = printable(files[0].name)
-    return first if len(files) == 1 else f"{first} and {count(len(files) - 1, 'other file')}"
 
 
 def _loaded(

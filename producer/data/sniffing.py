@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -40,20 +41,25 @@ _JSON_ARRAY = re.compile(rb"\s*\[\s*[\[{]")
 _NINES = re.compile(r"99+(\.9+)?")
 
 
-def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
-    """Return the settings under which a file is read, and its table. Raises DataError."""
+def looked_at(files: Sequence[Path], target: str | None) -> tuple[TableData, DataTable]:
+    """Return the settings under which files are read as one table, and that table. Raises DataError.
+
+    How they are written is told by the first; paths start from its folder.
+    """
+    file = files[0]
     with opened(file.name, file.parent) as (stream, place):
         start = stream.read(_LOOKED_AT)
     if _JSON_ARRAY.match(start):
         raise DataError(f"{place}: is one JSON array; write its objects a line each, as JSON Lines has them")
-    common: dict[str, Any] = {"path": file.name, "target": target or "?"}
+    paths = tuple(os.path.relpath(one, file.parent) for one in files)
+    common: dict[str, Any] = {"path": paths if len(paths) > 1 else file.name, "target": target or "?"}
     data: TableData
     if start[:4] == b"PAR1":
         data = ParquetData(type="parquet", **common)
     elif start.lstrip()[:1] == b"{":
         data = JsonLinesData(type="jsonl", **common)
     else:
-        encoding = _encoding(file, start)
+        encoding = _encoding(files, start)
         data = CsvData(type="csv", encoding=encoding, **_form(start, encoding, target), **common)
     table = read_table(data, file.parent)
     settings = _number_settings(table, semicolons=data.type == "csv" and _delimiter(data, start) == ";")
@@ -103,19 +109,20 @@ def _delimiter(data: CsvData, start: bytes) -> str:
     return data.delimiter or delimiter_of(rows[0] if rows else "")
 
 
-def _encoding(file: Path, start: bytes) -> str:
-    """Return the first of the usual encodings in which the whole file is text."""
+def _encoding(files: Sequence[Path], start: bytes) -> str:
+    """Return the first of the usual encodings in which the files, of which one begins so, are text."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     low, high = start[1:_RECORDS:2], start[:_RECORDS:2]  # of letters in UTF-16 every other byte is 0
     for zeros, name in ((low, "utf-16-le"), (high, "utf-16-be")):
         if zeros.count(0) > 0.9 * len(zeros) > 0:
             return name
-    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        with opened(file.name, file.parent) as (stream, _):
-            while part := stream.read(_LOOKED_AT):
-                decoder.decode(part)
+        for file in files:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            with opened(file.name, file.parent) as (stream, _):
+                while part := stream.read(_LOOKED_AT):
+                    decoder.decode(part)
     except UnicodeDecodeError:
         return "latin-1" if set(start) & set(b"\x81\x8d\x8f\x90\x9d") else "cp1252"
     return "utf-8"

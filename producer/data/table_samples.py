@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.features import fit, problems_of, rule_for, use_of
+from likewise.producer.data.file_lists import place_of
 from likewise.producer.data.loaded import Floats, Loaded, NamedTargets
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table import (
@@ -55,7 +56,7 @@ def load_table(data: TableData, base: Path, *, tasks: Mapping[str, Task]) -> Loa
 
     Raises DataError with row and column of what does not fit.
     """
-    place = printable(data.path.rstrip("/").rpartition("/")[2])
+    place = place_of(data.path)
     roles = roles_of(column_names(data, base), data, place)
     table = read_table(data, base, roles.used, together=tuple(dict.fromkeys(roles.features)))
     declared = targets_declared(data, tasks)

@@ -215,23 +215,21 @@ def _names(head: Sequence[Sequence[str]], place: str, form: TextForm) -> tuple[l
     return names, 1
 
 
-def line_of(data: CsvData, base: Path, row: int) -> int:
-    """Return the line that a row of samples, counted from 0, begins on."""
-    form = TextForm.of(data)
-    with opened(data.path, base) as (stream, place):
+def line_of(path: str, base: Path, form: TextForm, row: int) -> int:
+    """Return the line of a file that a row of samples, counted from 0, begins on."""
+    with opened(path, base) as (stream, place):
         lines = TextLines(stream, place, form)
-    with opened(data.path, base) as (stream, place):
+    with opened(path, base) as (stream, place):
         records = _records(_decoded(_text(stream, form), place), lines.delimiter, place)
         return next(itertools.islice(records, row + form.header, None))[0]
 
 
-def ragged(data: CsvData, base: Path) -> str:
-    """Say which line has not as many values as there are columns."""
-    form = TextForm.of(data)
-    with opened(data.path, base) as (stream, place):
+def ragged(path: str, base: Path, form: TextForm) -> str:
+    """Say which line of a file has not as many values as there are columns."""
+    with opened(path, base) as (stream, place):
         lines = TextLines(stream, place, form)
     width = len(lines.names)
-    with opened(data.path, base) as (stream, place):
+    with opened(path, base) as (stream, place):
         text = _decoded(_text(stream, form), place)
         rows = itertools.islice(_records(text, lines.delimiter, place), form.header, None)
         for number, (line, row) in enumerate(rows):

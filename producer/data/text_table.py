@@ -1,6 +1,7 @@
 """Tables of separated text, by pyarrow: read in blocks, each value as text, then as a number if it is one.
 
-A column is one of numbers if every block of it is; else it is read as words.
+A column is one of numbers if every block of it is; else it is read as words. Several files are read as one,
+block after block.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.data.file_lists import listed, place_of, refuse_other_columns, row_namer
 from likewise.producer.data.loaded import check_size
 from likewise.producer.data.memory import GrowingRows
 from likewise.producer.data.opening import opened
@@ -42,8 +44,8 @@ the handler that pyarrow has for that."""
 
 
 def text_names(data: CsvData, base: Path) -> list[str]:
-    """Return the names of the columns, in order. Raises DataError."""
-    with opened(data.path, base) as (stream, place):
+    """Return the names of the columns, in the order of the first file. Raises DataError."""
+    with opened(listed(data.path)[0], base) as (stream, place):
         return TextLines(stream, place, TextForm.of(data)).names
 
 
@@ -65,24 +67,23 @@ def read_text(
         return _read(data, base, _Asked(wanted, words, together), _BLOCKS[0])
     except _LongRowError:
         return _read(data, base, _Asked(wanted, words, together), _BLOCKS[1])
-    except _RaggedError:
-        raise DataError(ragged(data, base)) from None
+    except _RaggedError as error:
+        raise DataError(ragged(error.path, base, TextForm.of(data))) from None
 
 
 def _read(data: CsvData, base: Path, asked: _Asked, block: int) -> DataTable:
-    form = TextForm.of(data)
-    with opened(data.path, base) as (stream, place):
-        first = _Reading(stream, place, form, block)
-        chosen = [name for name in first.lines.names if asked.columns is None or name in asked.columns]
-        columns, late = first.columns(chosen, asked.together)
-    late = [name for name in chosen if name in late or name in asked.words]
+    first = _Reading(data, base, block)
+    columns, late = first.columns(asked.columns, asked.together)
+    late = [name for name in first.chosen if name in late or name in asked.words]
     if late:  # their first blocks were taken for numbers, which forgets how they were written
-        with opened(data.path, base) as (stream, place):
-            columns |= _Reading(stream, place, form, block).columns(late, words_only=True)[0]
+        columns |= _Reading(data, base, block).columns(late, words_only=True)[0]
+    form = TextForm.of(data)
     return DataTable(
-        columns={name: columns[name] for name in chosen},
+        columns={name: columns[name] for name in first.chosen},
         rows=first.rows,
-        row_name=lambda row: f"line {line_of(data, base, row)}",
+        row_name=row_namer(
+            data.path, first.rows_of_files, lambda path, row: f"line {line_of(path, base, form, row)}"
+        ),
         joined=first.joined,
     )
 
@@ -97,7 +98,11 @@ class _Asked:
 
 
 class _RaggedError(Exception):
-    """A row has more or fewer values than there are columns."""
+    """A row of a file has more or fewer values than there are columns."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 class _LongRowError(Exception):
@@ -105,35 +110,43 @@ class _LongRowError(Exception):
 
 
 class _Reading:
-    """It is one reading of a file into columns."""
+    """It is one reading of a file into columns, or of several one after another."""
 
-    def __init__(self, stream: IO[bytes], place: str, form: TextForm, block: int) -> None:
-        self.lines, self.form, self.rows = TextLines(stream, place, form), form, 0
-        self._block = block
+    def __init__(self, data: CsvData, base: Path, block: int) -> None:
+        self._paths, self._base, self._block = listed(data.path), base, block
+        self.form = TextForm.of(data)
+        self.chosen: list[str] = []
+        """The columns that are read, in the order of the first file."""
+        self.rows_of_files: list[int] = []
         self.joined: JoinedNumbers | None = None
         """The numbers of the columns that lie side by side, where each of those is one of numbers."""
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows were read so far."""
+        return sum(self.rows_of_files)
+
     def columns(
-        self, chosen: Sequence[str], together: Sequence[str] = (), *, words_only: bool = False
+        self, wanted: Collection[str] | None, together: Sequence[str] = (), *, words_only: bool = False
     ) -> tuple[dict[str, Column], list[str]]:
-        """Return the chosen columns, and the names of those that turned out as words too late to be kept."""
-        position = {name: i for i, name in enumerate(self.lines.names)}
-        gathered = {name: _Gathered(words_only) for name in chosen}
+        """Return the wanted columns, or all, and the names of those that turned out as words too late."""
+        gathered: dict[str, _Gathered] = {}
         rows: dict[tuple[str, ...], GrowingRows] = {}
-        for batch in self._batches([position[name] for name in chosen]):
+        for names, batch in self._batches(wanted):
+            gathered = gathered or {name: _Gathered(words_only) for name in self.chosen}
             read = {
-                name: one.take(values, self.form)
-                for (name, one), values in zip(gathered.items(), batch.columns, strict=True)
+                name: gathered[name].take(values, self.form)
+                for name, values in zip(names, batch.columns, strict=True)
             }
             if not rows:
-                numbers = [name for name in chosen if read[name] is not None]
+                numbers = [name for name in self.chosen if read[name] is not None]
                 side_by_side = tuple(name for name in together if name in numbers)
                 alone = [(name,) for name in numbers if name not in side_by_side]
                 rows = {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
-            for names, some in rows.items():
-                some.append([read[name] for name in names], batch.num_rows)
+            for side_by_side, some in rows.items():
+                some.append([read[name] for name in side_by_side], batch.num_rows)
         if self.rows == 0:
-            raise DataError(f"{self.lines.place}: has a header and no rows")
+            raise DataError(f"{place_of(self._paths)}: has a header and no rows")
         arrays = {names: some.whole() for names, some in rows.items()}
         if (names := tuple(name for name in together if name in gathered)) in arrays:
             self.joined = JoinedNumbers(names=names, array=arrays[names])
@@ -148,17 +161,32 @@ class _Reading:
             self.joined = None
         return found, late
 
-    def _batches(self, places: Sequence[int]) -> Iterator[Any]:
-        """Yield the rows block after block, every value as text or null."""
+    def _batches(self, wanted: Collection[str] | None) -> Iterator[tuple[Sequence[str], Any]]:
+        """Yield the rows of each file block after block, with the names of its columns in its own order."""
+        first: TextLines | None = None
+        for path in self._paths:
+            with opened(path, self._base) as (stream, place):
+                lines = TextLines(stream, place, self.form)
+                chosen = [name for name in lines.names if wanted is None or name in wanted]
+                if first is None:
+                    first, self.chosen = lines, chosen
+                refuse_other_columns(lines.names, place, first=first.names, first_place=first.place)
+                self.rows_of_files.append(0)
+                for batch in self._blocks(path, lines, chosen):
+                    yield chosen, batch
+
+    def _blocks(self, path: str, lines: TextLines, chosen: Sequence[str]) -> Iterator[Any]:
+        """Yield the rows of a file block after block, every value as text or null."""
         import pyarrow as pa
         import pyarrow.csv as arrow_csv
 
-        skipped = self.lines.skipped
-        columns = [str(place) for place in range(len(self.lines.names))]
+        skipped = lines.skipped
+        columns = [str(place) for place in range(len(lines.names))]
+        position = dict(zip(lines.names, columns, strict=True))
         words = (*MISSING_WORDS, *self.form.missing_values)
         options = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()),
-            include_columns=[columns[place] for place in places],
+            include_columns=[position[name] for name in chosen],
             strings_can_be_null=True,
             null_values=sorted(
                 {form for w in words for form in (w, w.upper(), w.capitalize(), w.title())} | {"NaN"}
@@ -166,27 +194,27 @@ class _Reading:
         )
         try:
             reader = arrow_csv.open_csv(
-                pa.PythonFile(self.lines.stream, mode="r"),
+                pa.PythonFile(lines.stream, mode="r"),
                 read_options=arrow_csv.ReadOptions(
                     block_size=self._block, column_names=columns, use_threads=False
                 ),
-                parse_options=arrow_csv.ParseOptions(delimiter=self.lines.delimiter, newlines_in_values=True),
+                parse_options=arrow_csv.ParseOptions(delimiter=lines.delimiter, newlines_in_values=True),
                 convert_options=options,
             )
             for batch in reader:
                 rows = batch.slice(skipped)
                 skipped = 0
-                self.rows += rows.num_rows
-                check_size(self.rows, len(places), self.lines.place)
+                self.rows_of_files[-1] += rows.num_rows
+                check_size(self.rows, len(chosen), lines.place)
                 if rows.num_rows:
                     yield rows
             pa.default_memory_pool().release_unused()
         except pa.ArrowInvalid as error:
             if _OTHER_LENGTH.search(str(error)):
-                raise _RaggedError from None
+                raise _RaggedError(path) from None
             if "straddling" in str(error) and self._block < _BLOCKS[-1]:
                 raise _LongRowError from None
-            raise _unreadable(error, self.lines.place) from None
+            raise _unreadable(error, lines.place) from None
 
 
 class _Gathered:

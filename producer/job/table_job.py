@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from likewise.producer.data.file_lists import place_of
 from likewise.producer.data.sniffing import looked_at
 from likewise.producer.data.table import DataTable
 from likewise.producer.display import both, count, did_you_mean, printable, short
@@ -49,12 +50,13 @@ _FAR = float(np.finfo(np.float64).max) ** 0.5
 """The square of a larger number is none, so that a column of them has no variance."""
 
 
-def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> TableJob:
-    """Return a job for a file of columns, with an output for each target.
+def for_table(files: Sequence[Path], *, paths: Sequence[str], name: str, targets: Sequence[str]) -> TableJob:
+    """Return a job for files of columns that are one table, with an output for each target.
 
-    Raises UsageError for no target to predict, DataError.
+    `paths` are the files as the job names them. Raises UsageError for no target to predict, DataError.
     """
-    data, table = looked_at(file, targets[0] if targets else None)
+    data, table = looked_at(files, targets[0] if targets else None)
+    path = paths[0] if len(paths) == 1 else place_of(paths)
     unknown = next((target for target in targets if target not in table.columns), None)
     if not targets or unknown is not None:
         raise UsageError(_no_target(data, table, path, unknown))
@@ -78,7 +80,7 @@ def for_table(file: Path, *, path: str, name: str, targets: Sequence[str]) -> Ta
     words_are_gaps = bool(data.missing_values)
     notes = tuple(notes_of(table, targets=targets, features=trained, words_are_gaps=words_are_gaps))
     lines = _Lines(data=data, table=table, goals=goals, plans=plans, notes=notes)
-    text = "\n".join(lines.all(path=path, name=name)) + "\n"
+    text = "\n".join(lines.all(paths=paths, name=name)) + "\n"
     return TableJob(
         text=text, columns=tuple(plans), features=len(trained), notes=notes, reading=_reading(data)
     )
@@ -182,26 +184,28 @@ class _Lines:
             names[column] = next(one for one in (plain, *numbered) if one not in taken)
         return names
 
-    def all(self, *, path: str, name: str) -> Iterator[str]:
+    def all(self, *, paths: Sequence[str], name: str) -> Iterator[str]:
         """Yield the lines of the job file."""
-        yield f"# Written by `likewise init` after a look at {printable(path)}."
+        looked = printable(paths[0]) if len(paths) == 1 else place_of(paths)
+        yield f"# Written by `likewise init` after a look at {looked}."
         yield "schema_version: 1"
         yield f"name: {name}"
         yield ""
         yield "data:"
         yield f"  type: {self.data.type}"
-        yield f"  path: {quoted(path)}"
+        yield f"  path:{'' if len(paths) > 1 else f' {quoted(paths[0])}'}"
+        yield from (f"    - {quoted(path)}" for path in paths if len(paths) > 1)
         yield f"  target: {_by_output({column: quoted(column) for column in self.goals}, self.outputs)}"
         yield from self._reading()
         yield from self._columns()
         rows, split = self._split()
         yield from split
-        yield _commented(
+        yield commented(
             "  standardize: true", "each feature to mean 0 and variance 1 over the training samples"
         )
         target, goal = next(iter(self.goals.items()))
         if not self.outputs and goal.loss == "mse" and self._scale(target) != 1.0:
-            yield _commented(
+            yield commented(
                 "  standardize_target: true", f"predictions and metrics are told in {target}'s own units"
             )
         yield ""
@@ -210,13 +214,13 @@ class _Lines:
         yield from self._several_heads() if self.outputs else self._one_head(goal)
         yield "optimizer: {type: adam, learning_rate: 0.01}"
         yield f"training: {{epochs: 100, batch_size: {max(1, min(32, rows))}, shuffle: true}}"
-        yield _commented("initial_weights: shared", "the same in every framework")
+        yield commented("initial_weights: shared", "the same in every framework")
         yield f"frameworks: [{', '.join(Experiment.model_fields['frameworks'].default)}]"
         yield "seeds: 1"
 
     def _one_head(self, goal: Goal) -> Iterator[str]:
         yield "    - {type: dense, units: 16, activation: relu}"
-        yield _commented(f"    - {{type: dense, units: {goal.units}}}", goal.why)
+        yield commented(f"    - {{type: dense, units: {goal.units}}}", goal.why)
         yield ""
         yield f"loss: {goal.loss}"
 
@@ -224,7 +228,7 @@ class _Lines:
         yield f"    - {{type: dense, units: 16, activation: relu, name: {_TRUNK}}}"
         for column, goal in self.goals.items():
             name = self.outputs[column]
-            yield _commented(
+            yield commented(
                 f"    - {{type: dense, units: {goal.units}, name: {name}, inputs: [{_TRUNK}]}}", goal.why
             )
         yield f"  outputs: [{', '.join(self.outputs.values())}]"
@@ -234,19 +238,19 @@ class _Lines:
             scale = self._scale(column) if goal.loss == "mse" else 1.0
             weight = float(f"{1 / scale**2:.1g}")
             why = "" if scale == 1.0 else f"one over {column}'s variance, so that the losses are of one size"
-            yield _commented(f"  {self.outputs[column]}: {{type: {goal.loss}, weight: {weight:g}}}", why)
+            yield commented(f"  {self.outputs[column]}: {{type: {goal.loss}, weight: {weight:g}}}", why)
 
     def _reading(self) -> Iterator[str]:
         """Yield how the file is written, where that is not as usual."""
         for field, value in _reading(self.data).items():
-            yield _commented(f"  {field}: {json.dumps(value, ensure_ascii=False)}", _READING[field])
+            yield commented(f"  {field}: {json.dumps(value, ensure_ascii=False)}", _READING[field])
         named = {
             column: json.dumps(goal.class_names, ensure_ascii=False)
             for column, goal in self.goals.items()
             if goal.class_names
         }
         if named:
-            yield _commented(
+            yield commented(
                 f"  class_names: {_by_output(named, self.outputs)}", "in the order of the class numbers"
             )
 
@@ -254,8 +258,8 @@ class _Lines:
         """Yield what becomes of the columns: those left out, then the settings by column."""
         left_out = [plan for plan in self.plans if plan.left_out]
         if left_out:
-            yield _commented("  drop:", "left out, each for the reason beside it")
-            yield from (_commented(f"    - {quoted(plan.name)}", plan.why) for plan in left_out)
+            yield commented("  drop:", "left out, each for the reason beside it")
+            yield from (commented(f"    - {quoted(plan.name)}", plan.why) for plan in left_out)
         else:
             yield "  # every column but the target is a feature; drop: [NAME] leaves one out"
         yield from (f"  # {printable(name)}: {printable(note)}" for name, note in self.notes)
@@ -264,7 +268,7 @@ class _Lines:
             if named:
                 yield f"  {setting}:"
                 yield from (
-                    _commented(f"    {quoted(plan.name)}: {value}", printable(plan.why))
+                    commented(f"    {quoted(plan.name)}: {value}", printable(plan.why))
                     for plan, value in named
                 )
 
@@ -280,7 +284,7 @@ class _Lines:
         stratify = ", stratify: true" if goal.loss != "mse" and not self.outputs else ""
         told = f"{trained} rows to train on, {held} and {held} held out"
         lines = [
-            _commented(f"  split: {{validation: {_HELD_OUT}, test: {_HELD_OUT}, seed: 0{stratify}}}", told)
+            commented(f"  split: {{validation: {_HELD_OUT}, test: {_HELD_OUT}, seed: 0{stratify}}}", told)
         ]
         if stratify:
             codes, words = self.table.columns[target].labels()
@@ -315,7 +319,8 @@ def _by_output(values: Mapping[str, str], outputs: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{outputs[column]}: {value}" for column, value in values.items()) + "}"
 
 
-def _commented(line: str, comment: str) -> str:
+def commented(line: str, comment: str) -> str:
+    """Return a line of a job file with a comment behind it, where there is one."""
     return f"{line:<{_WIDTH}} # {printable(comment)}" if comment else line
 
 

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from likewise.producer.console import bullet
+from likewise.producer.data.file_lists import listed, place_of
 from likewise.producer.data.prepare import PreparedData
 from likewise.producer.data.table import Column, DataTable
 from likewise.producer.data.table_samples import Roles
@@ -65,7 +66,7 @@ class DataDocument(Document):
         if self.table is not None:
             gaps = sum(line.missing for line in self.columns)
             yield (
-                f"{getattr(self.job.data, 'path', '')}: {count(self.table.rows, 'row')} of "
+                f"{self._files()}: {count(self.table.rows, 'row')} of "
                 f"{count(len(self.columns), 'column')}, {count(gaps, 'gap')}."
             )
         shape = " × ".join(f"{size:,}" for size in self.data.input_shape)
@@ -79,6 +80,10 @@ class DataDocument(Document):
             named = zip(self.data.target_names, mean, scale, strict=True)
             told = both([f"{name} ({number(m)} ± {number(s)})" for name, m, s in named])
             yield f"Targets are standardised: {told}; predictions and metrics are told in their own units."
+
+    def _files(self) -> str:
+        paths = listed(getattr(self.job.data, "path", ""))
+        return paths[0] if len(paths) == 1 else place_of(paths)
 
     @property
     def notes(self) -> Sequence[str]:

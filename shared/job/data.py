@@ -111,9 +111,10 @@ class InlineData(_Source):
 class _TableSource(_Source):
     """What every file of named columns has; whatever is fitted is fitted on the training samples alone."""
 
-    path: str = Field(min_length=1)
+    path: Files
     """A file relative to the job file, or an address that fsspec opens, such as `s3://bucket/a.csv`. A
-    compressed file (gz, bz2, xz, zst, lz4, zip) is read as it is."""
+    compressed file (gz, bz2, xz, zst, lz4, zip) is read as it is. Several files are read as one table, one
+    after another; each has the same columns, in any order."""
     target: ByName[str | Many[str]]
     """Column to predict, a list of several, or a mapping with those of each output of the model."""
     features: ByName[Many[str]] | None = None

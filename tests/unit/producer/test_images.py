@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.new_file import NewJob, write_new
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.shared.errors import UsageError
+
 Image = pytest.importorskip("PIL.Image")
 Prepare = Callable[..., Any]
 Refusal = Callable[..., str]
@@ -157,3 +162,22 @@ def test_files_beside_the_folders_of_classes_are_told(read: Any, pictures: Any, 
 
     assert data.notes == ("pets: not taken, since it lies in no folder of a class: loose.png",)
     assert len(data.train.x) == len(pictures)
+
+
+def test_init_writes_a_job_that_fits_the_images(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    for number in range(30):
+        path = tmp_path / "pets" / ("cow", "cat", "dog")[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (200, 100), np.uint8)).save(path)
+    job = tmp_path / "job.yaml"
+    write_new(job, NewJob(images=tmp_path / "pets"), force=False)
+    run = prepare_experiment(read_experiment(str(job))).runs["torch"]
+
+    assert run.data.train.x.shape == (20, 64, 32, 1)  # the proportions and the grey of the images
+    assert run.data.classes == 3
+    assert run.job.loss.type == "categorical_crossentropy"
+    assert run.program.stages  # it compiles
+    assert "30 images of 3 classes" in job.read_text()
+    with pytest.raises(UsageError, match="--csv and --images exclude each other; keep one"):
+        write_new(tmp_path / "b.yaml", NewJob(images=tmp_path, csv=[tmp_path]), force=False)

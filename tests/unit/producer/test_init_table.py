@@ -20,7 +20,7 @@ import pytest
 
 from likewise.producer.data.sniffing import looked_at
 from likewise.producer.job.jobfile import read_experiment
-from likewise.producer.job.new_file import NewFiles, write_new
+from likewise.producer.job.new_file import NewFiles, NewJob, write_new
 from likewise.producer.job.prepare import PreparedRun, prepare_experiment
 from likewise.producer.job.table_job import TableJob, lines_of
 from likewise.shared.errors import DataError, UsageError
@@ -36,7 +36,7 @@ def init(tmp_path: Path) -> Init:
     def init(content: str | bytes, *, target: str = "y", name: str = "a.csv") -> tuple[NewFiles, PreparedRun]:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         job = tmp_path / "job.yaml"
-        new = write_new(job, example=None, csv=tmp_path / name, targets=target.split("|"), force=True)
+        new = write_new(job, NewJob(csv=[tmp_path / name], targets=target.split("|")), force=True)
         return new, prepare_experiment(read_experiment(str(job))).runs["torch"]
 
     return init
@@ -470,7 +470,7 @@ def test_a_minus_behind_a_number_is_read_as_accounts_mean_it(init: Init) -> None
     new, _ = init(text)
     assert left_out(new) == {}
     assert made(new).reading["thousands"] == ","
-    owed = looked_at(new.written[0].parent / "a.csv", "y")[1].columns["owed"].values
+    owed = looked_at([new.written[0].parent / "a.csv"], "y")[1].columns["owed"].values
     np.testing.assert_array_equal(owed[:4], [0.5, -100.5, 200.5, -300.5])
 
 
@@ -520,7 +520,7 @@ def test_columns_between_blanks_are_read(init: Init) -> None:
     new, _ = init(rows, target="column_4")
     assert made(new).reading == {"header": False, "delimiter": " "}
     assert [plan.name for plan in made(new).columns] == ["column_1", "column_2", "column_3"]
-    _, table = looked_at(new.written[0].parent / "a.csv", "column_4")
+    _, table = looked_at([new.written[0].parent / "a.csv"], "column_4")
     assert table.columns["column_3"].words == ("car  0", "car  1", "car  2")
     assert table.columns["column_1"].values.tolist() == list(range(ROWS))
 
@@ -668,7 +668,7 @@ def test_numbers_are_read_as_countries_and_typesetters_write_them(
 ) -> None:
     new, _ = init(table("a", "y", sep="\t", a=cell, y=lambda i: i % 7))
     assert made(new).reading == settings
-    _, read = looked_at(new.written[0].parent / "a.csv", "y")
+    _, read = looked_at([new.written[0].parent / "a.csv"], "y")
     assert read.columns["a"].values[-1] == last
 
 
