@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import lzma
+import shutil
+import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import responses
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +27,8 @@ _PACKED = {
     b"PK\x03\x04": "zip",
 }
 """How packed files begin."""
+_NOT_THERE = (404, 410)
+"""What a web server answers where there is no such file."""
 
 
 @contextmanager
@@ -46,7 +50,7 @@ def opened(path: str, base: Path) -> Iterator[tuple[IO[bytes], str]]:
                 reason = (error.strerror or str(error)).lower()
                 raise DataError(f"{place}: cannot be read: {reason}") from None
         try:
-            yield io.BufferedReader(_Limited(_unpacked(raw, place), place), 2**20), place
+            yield io.BufferedReader(_Limited(_unpacked(raw, place, held), place), 2**20), place
         finally:
             on_read.get()(place, None)
 
@@ -58,16 +62,28 @@ def _elsewhere(path: str, held: ExitStack) -> IO[bytes]:
     try:
         stream: IO[bytes] = held.enter_context(fsspec.open(path, "rb"))
         return stream
-    except FileNotFoundError:
-        raise DataError(f"data.path {short(path)}: there is no such file") from None
-    except (OSError, ValueError, ImportError, KeyError, zipfile.BadZipFile) as error:
-        reason = printable(str(error) or type(error).__name__)
-        raise DataError(f"data.path {short(path)}: cannot be opened: {reason}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # each protocol's library has errors of its own kinds
+        raise DataError(f"data.path {short(path)}: {_why_not_opened(error)}") from None
 
 
-def _unpacked(raw: IO[bytes], place: str) -> Any:
-    start = raw.read(8)
-    raw.seek(0)
+def _why_not_opened(error: BaseException) -> str:
+    """Say why an address cannot be opened; of web servers by what lies behind a file that is not found."""
+    cause = error.__cause__ or error.__context__ if isinstance(error, FileNotFoundError) else None
+    status = getattr(cause, "status", None)
+    if isinstance(error, FileNotFoundError) and (cause is None or status in _NOT_THERE):
+        return "there is no such file"
+    told = cause or error
+    if isinstance(status, int):
+        reason = f"the server answers {status} ({responses[status]})" if status in responses else ""
+    else:
+        reason = str(told)
+    return f"cannot be opened: {printable(reason or type(told).__name__)}"
+
+
+def _unpacked(raw: IO[bytes], place: str, held: ExitStack) -> Any:
+    start, raw = _begun(raw, place, held)
     packing = next((name for mark, name in _PACKED.items() if start.startswith(mark)), None)
     if packing is None:
         return raw
@@ -78,6 +94,24 @@ def _unpacked(raw: IO[bytes], place: str) -> Any:
     import pyarrow as pa
 
     return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), packing)
+
+
+def _begun(raw: IO[bytes], place: str, held: ExitStack) -> tuple[bytes, IO[bytes]]:
+    """Return how a stream begins, and a stream of the whole, which can be read from any place.
+
+    A server that does not say how long a file is gives it once, from its beginning: it is kept on the disk.
+    """
+    limited = _Limited(raw, place)
+    start = limited.read(8) or b""
+    try:
+        raw.seek(0)
+    except ValueError:
+        whole = held.enter_context(tempfile.TemporaryFile(prefix="likewise-"))  # noqa: SIM115 (held by the stack)
+        whole.write(start)
+        shutil.copyfileobj(limited, whole)
+        whole.seek(0)
+        return start, whole
+    return start, raw
 
 
 def _only_member(raw: IO[bytes], place: str) -> IO[bytes]:
@@ -104,7 +138,9 @@ class _Limited(io.RawIOBase):
         """Read the next bytes; DataError once they are too many."""
         try:
             part = self._stream.read(len(buffer))
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # of what unpacks, or of an address's protocol, each of its own kind
             reason = printable(str(error) or type(error).__name__)
             raise DataError(f"{self._place}: cannot be read to its end: {reason}") from None
         buffer[: len(part)] = part

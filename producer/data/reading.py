@@ -37,6 +37,9 @@ def before_reading(data: Data, base: Path) -> str | None:
     named = [getattr(data, field, None) for field in ("path", "x", "y")] if data.type != "inline" else []
     paths = [path for one in named if one for path in ([one] if isinstance(one, str) else one)]
     total = 0
+    if elsewhere := next((path for path in paths if "://" in path), None):
+        others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        return f"reading {printable(elsewhere)}{others}"
     for path in paths:
         with suppress(OSError, ValueError):  # whatever is wrong is told by the loader
             total += (base / path).stat().st_size

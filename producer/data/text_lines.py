@@ -26,6 +26,7 @@ from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 
 _DELIMITERS = (",", ";", "\t", "|")
+_WEB_PAGE = ("<!doctype html", "<html")
 _BLANKS = re.compile(rb'("[^"]*")|[ \t]+')
 _ROW_NAMES = "rownames"
 """What the first column is called where the header has no name for it, as R leaves it out."""
@@ -151,6 +152,8 @@ class TextLines:
         begin = list(_until_a_line(lines))
         if "\0" in "".join(begin):
             raise DataError(f"{place}: is a binary file, not CSV text")
+        if begin and begin[-1].lstrip().lower().startswith(_WEB_PAGE):
+            raise DataError(f"{place}: is a web page, not a table; give the address of the file itself")
         self.delimiter = form.delimiter or delimiter_of(begin[-1] if begin else "")
         records = _records(itertools.chain(begin, lines), self.delimiter, place)
         head = [row for _, row in itertools.islice(records, 2)]
