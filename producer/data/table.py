@@ -20,7 +20,8 @@ from likewise.producer.display import short
 Kind = Literal["number", "boolean", "date", "time", "text", "empty", "other"]
 MISSING_WORDS = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."])
 """Words that stand for a missing value, in small letters."""
-_SIGNS = "$€£¥₹₽₩฿%‰°"
+_CURRENCY_SIGNS = "$€£¥₹₽₩฿"
+_SIGNS = f"{_CURRENCY_SIGNS}%‰°"
 _UNIT = r"[^\W\d_]{1,10}[²³]?"
 _WITH_UNIT = re.compile(rf"[+-]?[0-9][0-9.,' ]*?\s*({_UNIT}(/{_UNIT})?)")
 _CURRENCY = re.compile(
@@ -239,6 +240,8 @@ def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> Nu
             )
         )
     )
+    if sum(sign in _CURRENCY_SIGNS for sign in signs) > 1:
+        return None  # amounts of several currencies are no numbers of one size
     bare = [bare_number(word, signs) for word in words]
     ways = [(".", None), (".", ","), (",", None), (",", "."), (".", "'"), (".", " "), (",", " ")]
     if decimal_first:
@@ -274,6 +277,22 @@ def mixed_numbers(words: Sequence[str]) -> str | None:
         f"mixes decimal points and decimal commas, such as {short(fractions[0])} and {short(with_comma[0])}, "
         "and no setting reads both; write its numbers in one way in the file"
     )
+
+
+def units_of(words: Sequence[str]) -> dict[str, str] | None:
+    """Return the units that stand beside the numbers of a column, each with a word that has it.
+
+    The unit of a bare number is "". None where a word is no number, with a unit or without one.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        plain = with_plain_signs(word)
+        match = _WITH_UNIT.fullmatch(plain) or _CURRENCY.fullmatch(plain)
+        sign = next((sign for sign in _SIGNS if plain.startswith(sign) or plain.endswith(sign)), "")
+        if match is None and not is_number(plain.strip(sign or None).replace(",", "")):
+            return None
+        found.setdefault(sign if match is None else match[1], word)
+    return found
 
 
 def _unit(words: Sequence[str]) -> str | None:

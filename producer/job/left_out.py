@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.dates import mixed_dates, possible_formats
-from likewise.producer.data.table import Column, DataTable, mixed_numbers
+from likewise.producer.data.table import Column, DataTable, mixed_numbers, units_of
 from likewise.producer.display import count, short
 
 MOST_CATEGORIES = 50
+_LEAST_IDS = 10
 _WHOLE = 2.0**53
 """The last whole number up to which float64 has each of them."""
 
@@ -58,6 +59,8 @@ def _reason_to_leave_numbers(column: Column, place: int) -> str | None:
     known = column.values[~column.missing]
     if len(known) == len(column.values) and _is_index(column.name, known, place):
         return "index: it numbers the rows; take it off this list to train on it"
+    if is_id_name(column.name) and _differ(known):
+        return "identifier: each row has a number of its own; take it off this list to train on it"
     different = len(np.unique(known)) if column.padded else 0
     if different > MOST_CATEGORIES:
         return (
@@ -105,7 +108,7 @@ def _quoted(column: Column, row: int) -> str:
 def _reason_to_leave_text(column: Column, rows: int) -> str | None:
     reason = _wrong_date(column.words) or _wrong_number(column.words)
     if reason is None and (len(column.words) == rows or len(column.words) > MOST_CATEGORIES):
-        return (
+        return _several_units(column.words) or (
             f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
             f"to categories: one_hot makes {len(column.words)} features, ordinal one"
         )
@@ -142,22 +145,70 @@ def _wrong_number(words: Sequence[str]) -> str | None:
 
 
 _INDEX_WORDS = frozenset(
-    [
-        "id",
-        "index",
-        "idx",
-        "row",
-        "rowid",
-        "rownames",
-        "rowname",
-        "no",
-        "nr",
-        "number",
-        "num",
-        "obs",
-        "unnamed",
-    ]
+    ["index", "idx", "row", "rownames", "rowname", "no", "nr", "number", "num", "obs", "unnamed"]
 )
+_ID_NAME = re.compile(
+    r"(.*[^A-Za-z])?(id|Id|ID)[_0-9]*|.*[a-z](Id|ID)|(?i:(row|user|subj(ect)?|patient|customer|client|person|student"
+    r"|sample|case|record|order|item|product|member|account|passenger|employee)id)"
+)
+"""The name of a column of identifiers: `id`, `user_id`, `userId`, `CustomerID`, `patientid`."""
+
+
+_UNITS = {
+    *(
+        "kg",
+        "g",
+        "mg",
+        "lb",
+        "lbs",
+        "oz",
+        "t",
+        "km",
+        "m",
+        "cm",
+        "mm",
+        "mi",
+        "ft",
+        "in",
+        "yd",
+        "h",
+        "hr",
+        "hrs",
+    ),
+    *("min", "s", "sec", "ms", "l", "ml", "gal", "c", "f", "k", "w", "kw", "kwh", "mph", "kmh", "km/h", "hp"),
+    *("usd", "eur", "gbp", "chf", *"$€£¥₹%°"),
+}
+"""Well-known units, in small letters."""
+_MOST_UNITS = 5
+
+
+def _several_units(words: Sequence[str]) -> str | None:
+    """Say that numbers have different units, such as kg and lb; None where they have not.
+
+    A unit is well known, or stands behind a blank: codes such as 1A and 2B look like numbers with units, too.
+    """
+    units = units_of(words)
+    if units is None or not 1 < len(units) <= _MOST_UNITS:
+        return None
+    if not all(not unit or " " in word or unit.lower() in _UNITS for unit, word in units.items()):
+        return None
+    one, other = [*units.values()][:2]
+    differ = "one with a unit and one without" if "" in units else "in different units"
+    return (
+        f"numbers: {short(one)} and {short(other)} are {differ}, which no setting brings to one; write all "
+        "in one unit in the file to take it in"
+    )
+
+
+def is_id_name(name: str) -> bool:
+    """Return whether a column's name says that it holds identifiers."""
+    return _ID_NAME.fullmatch(name.strip()) is not None
+
+
+def _differ(numbers: NDArray[np.float64]) -> bool:
+    """Return whether enough whole numbers are there, and no two are equal."""
+    enough = len(numbers) >= _LEAST_IDS and not (numbers % 1).any()
+    return enough and len(np.unique(numbers)) == len(numbers)
 
 
 def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
@@ -165,5 +216,5 @@ def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
     if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
         return False
     letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
-    named = letters in ("", *_INDEX_WORDS) or letters.endswith("_id") or name == f"column_{place + 1}"
+    named = letters in ("", *_INDEX_WORDS) or is_id_name(name) or name == f"column_{place + 1}"
     return named and len(np.unique(numbers)) == len(numbers)

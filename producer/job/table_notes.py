@@ -12,6 +12,7 @@ import numpy as np
 
 from likewise.producer.data.table import Column, DataTable
 from likewise.producer.display import both, short
+from likewise.producer.job.left_out import is_id_name
 
 _LEAST_ROWS = 10
 _STRAIGHT = 1e-6
@@ -39,6 +40,8 @@ def notes_of(
             told = _told_by(table.columns[name], target)
             if told is not None:
                 yield name, f"{told}; where it is not known before {target.name} is, drop it"
+            elif (numbered := _names_rows(table.columns[name])) is not None:
+                yield name, numbered
         if (spelt := _spellings(target)) is not None:
             yield target.name, spelt
     if table.rows > _LEAST_ROWS:
@@ -58,6 +61,25 @@ def _rows_of_no_data(table: DataTable, *, words_are_gaps: bool) -> Iterator[tupl
                 continue
             yield column.name, f"{place}, {what}, take it out of the file"
             break
+
+
+def _names_rows(column: Column) -> str | None:
+    """Say how a feature numbers the rows, or names what several rows are of; None where it does not."""
+    if column.kind != "number" or column.missing.any() or (column.values % 1).any():
+        return None
+    values, rows = column.values, len(column.values)
+    if rows > _LEAST_ROWS and values[0] in (0, 1) and bool((np.diff(values) == 1).all()):
+        return (
+            f"it numbers the rows from {values[0]:.0f} to {values[-1]:.0f} in their order; where that says "
+            "nothing of them, drop it"
+        )
+    different = len(np.unique(values))
+    if is_id_name(column.name) and _LEAST_ROWS < different < rows:
+        return (
+            f"by its name its {different} numbers are names, not amounts: drop it; where rows of one belong "
+            f"together, split: {{..., groups: {column.name}}} keeps them so"
+        )
+    return None
 
 
 def _told_by(column: Column, target: Column) -> str | None:

@@ -719,3 +719,57 @@ def test_a_workbook_and_lines_that_end_in_carriage_returns_are_refused_in_words(
 def test_a_json_array_is_told_as_what_it_is(init: Init) -> None:
     with pytest.raises(DataError, match=r"a\.json: is one JSON array; write its objects a line each"):
         init('[{"a": 1, "y": 2},\n {"a": 3, "y": 4}]', name="a.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "told"),
+    [
+        ("id", lambda i: i + 1, "index: it numbers the rows; take it off this list to train on it"),
+        ("id", lambda i: 1000 + i * i, "identifier: each row has a number of its own; take it off this list"),
+        ("CustomerID", lambda i: (i * 7919) % 10007, "identifier: each row has a number of its own"),
+        ("patientid", lambda i: 5 * i, "identifier: each row has a number of its own"),
+        ("weight", lambda i: f"{i} {'kg' if i % 2 else 'lb'}", '"0 lb" and "1 kg" are in different units'),
+        ("price", lambda i: f"{'$€'[i % 2]}{i}", '"$0" and "€1" are in different units, which no setting'),
+        ("size", lambda i: f"{i} cm" if i % 2 else i, 'numbers: "0" and "1 cm" are one with a unit and'),
+        ("pack", lambda i: f"{i} {'boxes' if i % 2 else 'bags'}", '"0 bags" and "1 boxes" are in different'),
+        ("seat", lambda i: f"{i}{'QA' if i % 2 else 'ZB'}", "text: 40 different values in 40 rows"),
+    ],
+)  # fmt: skip
+def test_identifiers_and_numbers_of_several_units_are_left_out(
+    init: Init, name: str, cell: Callable[[int], Any], told: str
+) -> None:
+    new, _ = init(table(name, "x", "y", **{name: cell}, x=numbers, y=lambda i: numbers(i + 3)))
+
+    assert told in left_out(new)[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("bid", lambda i: 5 * i),
+        ("paid", lambda i: 100 + i * i),
+        ("IDEAL", lambda i: 3 * i),
+        ("idle", lambda i: 3 * i),
+        ("id", lambda i: i / 2),
+        ("cabin", lambda i: f"{i % 4}{'AB'[i % 2]}"),
+    ],
+)
+def test_measures_and_codes_are_no_identifiers_and_no_units(
+    init: Init, name: str, cell: Callable[[int], Any]
+) -> None:
+    new, _ = init(table(name, "x", "y", **{name: cell}, x=numbers, y=lambda i: numbers(i + 3)))
+
+    assert not left_out(new)
+
+
+def test_a_feature_that_numbers_the_rows_or_names_groups_is_pointed_out(init: Init) -> None:
+    cells: dict[str, Callable[[int], Any]] = {"n": lambda i: i + 1, "user_id": lambda i: 7 * (i % 20)}
+    new, _ = init(table("n", "user_id", "y", **cells, y=numbers))
+    told = dict(made(new).notes)
+
+    assert not left_out(new)
+    assert told["n"].startswith("it numbers the rows from 1 to 40 in their order; where that says nothing")
+    assert told["user_id"].startswith(
+        "by its name its 20 numbers are names, not amounts: drop it; where rows"
+    )
+    assert "split: {..., groups: user_id}" in told["user_id"]
