@@ -21,7 +21,14 @@ from likewise.producer.data.loaded import STARTS_FROM, Floats, find_file
 from likewise.producer.data.memory import put_together
 from likewise.producer.data.npz import read_arrays, read_npy
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, DataTable, is_number
+from likewise.producer.data.table import (
+    Column,
+    DataTable,
+    NumberFormat,
+    bare_number,
+    is_number,
+    number_format_of,
+)
 from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
@@ -33,6 +40,8 @@ from likewise.shared.store.arrays import ArrayRef
 
 _SHOWN = 5
 """At most this many problems of a file are told at once."""
+_ROWS_NAMED = 3
+"""At most this many further rows with the same problem are named."""
 _PARTS = ("year", "month", "day", "weekday")
 
 
@@ -135,7 +144,7 @@ def _by_name(file: Path, run: Run) -> NewRows:
     problems: list[str] = []
     columns = {one.name: _as_trained(table.columns[one.name], one.fitted) for one in features.columns}
     for one in features.columns:
-        problems += _problems(columns[one.name], one.fitted, table)
+        problems += problems_in(columns[one.name], one.fitted, table)
     _refuse(place, problems)
     x, unknown = features.of_table(replace(table, columns=columns))
     for one in features.columns:
@@ -199,44 +208,81 @@ _READ: Mapping[str, Callable[[Sequence[str]], Any]] = {
 }
 
 
-def _problems(column: Column, fitted: FittedColumn, table: DataTable) -> Iterator[str]:
+def problems_in(column: Column, fitted: FittedColumn, table: DataTable) -> Iterator[str]:
     """Say of a column which value does not fit what was trained on."""
     name = f"column {printable(column.name)}"
     expected = _EXPECTED.get(fitted.use, "number")
     if fitted.use not in ("one_hot", "ordinal") and column.kind != "empty":
         kinds = ("number", "boolean") if expected == "number" else (expected,)
         if column.kind not in kinds:
-            row = _first_other(column, expected)
-            given = column.cell(row) if column.kind != "other" else column.words[0]
-            yield f"{table.row_name(row)}, {name}: {short(str(given))} is no {expected}"
+            rows = _others(column, expected)
+            given = str(column.cell(int(rows[0])) if column.kind != "other" else column.words[0])
+            hint = _looks_like(given, column.words) if expected == "number" else _WRITTEN[expected]
+            where = table.row_name(int(rows[0]))
+            yield f"{where}, {name}: {short(given)} is no {expected}{hint}{_also(rows, table)}"
             return
     missing = np.flatnonzero(column.missing)
     if len(missing) and fitted.fill is None:
         yield (
             f"{table.row_name(int(missing[0]))}, {name}: has no value, and data.missing fills no gap of it"
+            f"{_also(missing, table)}"
         )
 
 
-def _first_other(column: Column, expected: str) -> int:
-    """Return the first row whose value is not of the kind that is expected."""
+_WRITTEN = {"date": "; write dates as 2024-03-31", "time": "; write times as 13:45"}
+
+
+def _looks_like(word: str, words: Sequence[str]) -> str:
+    """Say what a word that is no number looks like, and how it is to be written; nothing where it is none.
+
+    `words` are all of its column, by which a decimal comma is told from one between thousands.
+    """
+    forms = [
+        number_format_of(words, decimal_first=first) or number_format_of([word], decimal_first=first)
+        for first in (True, False)
+    ]
+    told = [_read_as(word, form) for form in dict.fromkeys(forms) if form is not None]
+    return f" (it looks like {' or '.join(told)})" if told else ""
+
+
+def _read_as(word: str, form: NumberFormat) -> str:
+    bare = bare_number(word, form.unit_signs)
+    plain = bare.replace(form.thousands, "") if form.thousands else bare
+    signs = [f"with the unit {form.unit_signs[0]}"] if form.unit_signs else []
+    signs += ["with a decimal comma"] if form.decimal == "," else []
+    signs += ["in groups of three digits"] if form.thousands else []
+    return f"{plain.replace(form.decimal, '.')}, written {both(signs)}"
+
+
+def _also(rows: NDArray[np.int64], table: DataTable) -> str:
+    """Name the rows besides the first that have the same fault, up to a few."""
+    if len(rows) == 1:
+        return ""
+    named = [table.row_name(int(row)) for row in rows[1 : 1 + _ROWS_NAMED]]
+    more = len(rows) - 1 - len(named)
+    return f", and so in {both([*named, *([f'{more:,} more'] if more else [])])}"
+
+
+def _others(column: Column, expected: str) -> NDArray[np.int64]:
+    """Return the rows whose values are not of the kind that is expected."""
     if column.codes is None or column.kind != "text":
-        return int(np.flatnonzero(~column.missing)[0])
+        return np.flatnonzero(~column.missing)
     fits = [
         is_number(word) if expected == "number" else _READ[expected]([word]) is not None
         for word in column.words
     ]
     other = np.array([*(not one for one in fits), False])[column.codes]
-    return int(np.flatnonzero(other)[0]) if other.any() else int(np.flatnonzero(~column.missing)[0])
+    return np.flatnonzero(other if other.any() else ~column.missing)
 
 
 def _unknown(
     column: Column, fitted: FittedColumn, unknown: NDArray[np.bool_], table: DataTable
 ) -> Iterator[str]:
-    row = int(np.flatnonzero(unknown)[0])
-    given = str(column.cell(row))
+    rows = np.flatnonzero(unknown)
+    given = str(column.cell(int(rows[0])))
     yield (
-        f"{table.row_name(row)}, column {printable(column.name)}: {short(given)} is not among the training "
-        f"samples ({did_you_mean(given, list(fitted.words))})"
+        f"{table.row_name(int(rows[0]))}, column {printable(column.name)}: {short(given)} is not among the "
+        f"training samples ({did_you_mean(given, list(fitted.words))}){_also(rows, table)}"
     )
 
 
@@ -255,7 +301,7 @@ def _in_order(file: Path, shape: tuple[int, ...]) -> NewRows:
         [
             problem
             for column in columns
-            for problem in _problems(column, FittedColumn(name=column.name, use="number"), table)
+            for problem in problems_in(column, FittedColumn(name=column.name, use="number"), table)
         ],
     )
     return NewRows(
@@ -306,7 +352,8 @@ def _not_used(names: Sequence[str]) -> tuple[str, ...]:
 def _refuse(place: str, problems: Sequence[str]) -> None:
     if problems:
         more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
-        raise DataError(f"{place}: {'; '.join(problems[:_SHOWN])}{more}")
+        told = "; ".join(problems[:_SHOWN])
+        raise DataError(f"{place}: {told}{more}; no row was predicted: mend these or take them out")
 
 
 def _plural(many: Sequence[Any], one: str, several: str) -> str:
