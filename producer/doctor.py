@@ -296,7 +296,7 @@ def _clock(session: Session) -> Finding:
     return _ok("clock", found)
 
 
-START_SOME = "start some: `docker compose up`, or LIKEWISE_FRAMEWORK=… python -m likewise.worker"
+START_SOME = "start some: `docker compose up`, or the line that `likewise up --only-environments` prints"
 
 
 def _workers(session: Session, settings: Settings, *, refused: bool) -> Iterator[Finding]:

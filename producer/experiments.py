@@ -5,7 +5,8 @@
     submit_prepared  the runs on the queue
     follow_to_end    progress on standard error until every run is final
     judge            what came of it: the comparison
-    compare_to_end   the last two, and what the verdict needs to be followed up
+    followed_up      the comparison with what its verdict needs to have trained further
+    compare_to_end   the last three, for a command that waits
     carry_out        further trainings that a plan asks for: submitted, followed, collected, told to the plan
     follow_up        the same for a plan of a comparison, and the comparison with what they say
 
@@ -30,7 +31,13 @@ from likewise.producer.job.jobfile import Spec, names_a_port, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, Request, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
-from likewise.shared.errors import InterruptedByUserError, LikewiseError, NoWorkerError, UsageError
+from likewise.shared.errors import (
+    InterruptedByUserError,
+    LikewiseError,
+    NoWorkerError,
+    ServiceError,
+    UsageError,
+)
 from likewise.shared.limits import Limits
 from likewise.shared.settings import Settings
 
@@ -152,20 +159,38 @@ def compare_to_end(
     with cancelling(session, record):
         get_ready(record)
         import likewise.producer.report.comparison  # noqa: F401  # while the runs train
-        from likewise.producer import follow_ups, replay
 
         follow_to_end(session, record, quiet=quiet)
-        outcome = judge(session, record)
-        if twin:
-            outcome = follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
-            outcome = follow_up(session, outcome, follow_ups.perturbed_twin, quiet=quiet)
-        if trace:
-            outcome = follow_up(session, outcome, replay.replays, quiet=quiet)
-        if trace and outcome.comparison.first_divergences:
-            from likewise.producer.blame import causes
+        return followed_up(session, judge(session, record), quiet=quiet, twin=twin, trace=trace)
 
-            outcome = follow_up(session, outcome, causes.shares, quiet=quiet)
+
+def followed_up(
+    session: Session, outcome: Judged, *, quiet: bool, twin: bool = True, trace: bool = True
+) -> Judged:
+    """Train what the verdict of a comparison that has ended needs, unless that was done before."""
+    from likewise.producer import follow_ups, replay
+
+    if twin:
+        outcome = follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
+        outcome = follow_up(session, outcome, follow_ups.perturbed_twin, quiet=quiet)
+    if trace:
+        outcome = follow_up(session, outcome, replay.replays, quiet=quiet)
+    if trace and outcome.comparison.first_divergences:
+        from likewise.producer.blame import causes
+
+        outcome = follow_up(session, outcome, causes.shares, quiet=quiet)
     return outcome
+
+
+def follow_up_where_possible(
+    record: ExperimentRecord, *, quiet: bool, twin: bool = True, trace: bool = True
+) -> None:
+    """Train what the verdict of an ended comparison needs; where nothing can be trained now, say so."""
+    try:
+        with open_for(record.experiment.environments_needed, quiet=quiet) as session:
+            followed_up(session, judge(session, record), quiet=quiet, twin=twin, trace=trace)
+    except ServiceError as error:
+        teller(quiet=quiet)(f"note: nothing was trained further for the verdict: {error}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,6 +204,8 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
     """
+    if outcome.finished.keys() & set(RELATIONS):  # it was replayed before, and shows what that showed
+        return
     comparison, runs = outcome.comparison, outcome.basis.in_one_wording(outcome.runs)
     twin = outcome.twin.comparison if outcome.twin else None
     seed = parting_seed(comparison, twin) if tells_more(comparison) else None

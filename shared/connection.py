@@ -133,7 +133,7 @@ def _refuse_several_servers(probe: redis.Redis) -> None:
     except (RefusedByRedisError, exceptions.ResponseError):  # INFO may be forbidden
         return
     if mode in _SEVERAL:
-        raise RedisError(f"Redis at {_where(probe)} {_SEVERAL[mode]}")
+        raise RedisError(f"Redis at {address(probe)} {_SEVERAL[mode]}")
 
 
 def _client(redis_url: str, parser: type, *, answer_timeout_s: float, repeats: int) -> redis.Redis:
@@ -256,7 +256,7 @@ _OF_ANOTHER_KEY = "KEY_VALUES_MISMATCH"
 
 def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     """Return the error a user can act on; a mistake of ours in a command stays as it is."""
-    where = f"Redis at {_where(client)}"
+    where = f"Redis at {address(client)}"
     if isinstance(error, TooLongError):
         return ResultError(f"{where} has sent {error}; what lies there is damaged, or not ours")
     if code := refusal_of(error):
@@ -346,8 +346,8 @@ def _password(client: redis.Redis) -> str | None:
     return cast("str | None", client.connection_pool.connection_kwargs.get("password"))
 
 
-def _where(client: redis.Redis) -> str:
-    """Address without the password."""
+def address(client: redis.Redis) -> str:
+    """Return a Redis's host and port, or its socket: what may be shown of where it is."""
     arguments = client.connection_pool.connection_kwargs
     if "path" in arguments:
         return str(arguments["path"])

@@ -15,6 +15,8 @@ from likewise.producer.cli.options import (
     Full,
     Key,
     Note,
+    NoTrace,
+    NoTwin,
     Only,
     Output,
     Priority,
@@ -52,17 +54,8 @@ def compare(
     ] = None,
     report: Report = None,
     only: Only = False,
-    no_twin: Annotated[
-        bool,
-        typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
-    ] = False,
-    no_trace: Annotated[
-        bool,
-        typer.Option(
-            "--no-trace",
-            help="Do not replay step by step, nor switch settings, to find where they part and why.",
-        ),
-    ] = False,
+    no_twin: NoTwin = False,
+    no_trace: NoTrace = False,
     queue_anyway: QueueAnyway = False,
     key: Key = None,
     priority: Priority = Urgency.normal,

@@ -16,6 +16,8 @@ from likewise.producer.cli.options import (
     Key,
     KindOf,
     Note,
+    NoTrace,
+    NoTwin,
     Only,
     Output,
     Priority,
@@ -89,12 +91,18 @@ def watch(
     experiment: ExperimentId = "last",
     as_json: AsJson = False,
     form: Form = None,
+    no_twin: NoTwin = False,
+    no_trace: NoTrace = False,
 ) -> None:
     """Follow an experiment that was submitted before, from any terminal, and show the verdict.
 
-    Ctrl-C stops watching; the trainings go on. Ends with 3 when a training failed or was cancelled.
+    What the verdict of a comparison needs is trained further, as compare does, unless it was before. Ctrl-C
+    stops watching; the trainings go on. Ends with 3 when a training failed or was cancelled.
 
-    Example: likewise watch last
+    \b
+    Examples:
+      likewise watch last
+      likewise watch last --no-twin --no-trace
     """
     from likewise.producer import experiments
     from likewise.producer.experiments import leaving
@@ -105,7 +113,12 @@ def watch(
         record = find(session.ledger, experiment)
         with leaving(record):
             experiments.follow_to_end(session, record, quiet=output.quiet)
-        document, status = _finished(session, record, output)
+            if record.kind == "comparison":
+                experiments.follow_up_where_possible(
+                    record, quiet=output.quiet, twin=not no_twin, trace=not no_trace
+                )
+        now = find(session.ledger, record.experiment_id)  # it names what was trained further
+        document, status = _finished(session, now, output)
     output.put(document)
     raise typer.Exit(status)
 

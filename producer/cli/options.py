@@ -105,6 +105,16 @@ Full = Annotated[
     bool,
     typer.Option("--full", help="In JSON: every curve and array of every seed, however many."),
 ]
+NoTwin = Annotated[
+    bool,
+    typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
+]
+NoTrace = Annotated[
+    bool,
+    typer.Option(
+        "--no-trace", help="Do not replay step by step, nor switch settings, to find where they part and why."
+    ),
+]
 QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a side.")]
 
 

@@ -46,8 +46,10 @@ def up(
         interpreters = client.prepare(settings, defaults(settings, wanted), say=say)
         if as_json:
             print_json({"interpreters": {made.framework: path for made, path in interpreters.items()}})
-        else:
-            typer.echo(f"environments ready: {', '.join(wanted)}")
+            return
+        typer.echo(f"environments ready: {', '.join(wanted)}; a worker in each, for a Redis of your own:")
+        for made, path in interpreters.items():
+            typer.echo(client.worker_line(settings, made.framework, path))
         return
     if settings.redis_url is not None:
         raise UsageError(

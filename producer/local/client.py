@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -74,8 +75,16 @@ def prepare(
     paths = stack_paths(settings.home)
     with _room_on_disk(paths):
         _make(paths, settings, wanted, say=say)
+        environments.link_worker_code(paths.code)
     _tidy(paths, settings, wanted, status(settings))
     return {environment: _interpreter(settings, environment) for environment in wanted}
+
+
+def worker_line(settings: Settings, framework: str, interpreter: str) -> str:
+    """Return the shell's line that starts a worker in an environment made here, for a Redis of the user's."""
+    code = shlex.quote(str(stack_paths(settings.home).code))
+    here = f"PYTHONPATH={code} LIKEWISE_FRAMEWORK={framework} {shlex.quote(interpreter)} -m likewise.worker"
+    return f"LIKEWISE_REDIS_URL=redis://user:password@host:6379/0 {here}"
 
 
 def status(settings: Settings) -> StackState | None:

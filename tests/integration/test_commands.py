@@ -126,12 +126,14 @@ def test_a_submitted_experiment_is_watched_shown_listed_and_deleted(likewise):
     assert likewise("show", experiment_id).returncode == 2
 
 
-def test_submit_prints_the_id_alone_and_how_to_follow_it(likewise):
-    answer = likewise("submit", "matched")
+def test_what_is_submitted_and_watched_is_judged_like_what_is_compared(likewise):
+    answer = likewise("submit", "article")
+    watched = json.loads(likewise("watch", "last", "--json").stdout)
 
     assert len(answer.stdout.split()) == 1
     assert f"likewise watch {answer.stdout.strip()}" in answer.stderr
-    assert likewise("watch", "last").returncode == 0
+    assert [one["stage"] for one in watched["first_divergences"]] == ["loss"]
+    assert watched["noise_floor"]
 
 
 def test_an_experiment_of_another_version_is_told_and_never_silently_left_out(likewise, desk):

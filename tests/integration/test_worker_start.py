@@ -47,6 +47,13 @@ def test_a_redis_that_evicts_is_refused(start_worker, start_redis):
     assert "noeviction" in said
 
 
+@pytest.mark.parametrize("user", ["producer", "monitor"])
+def test_a_user_of_redis_who_may_not_work_is_told_so(start_worker, redis_server, user):
+    status, said = ended(start_worker("torch", redis_server.url_of(user)))
+    assert status == 4
+    assert "a worker needs the rights of the user worker" in said
+
+
 @pytest.mark.parametrize("given", ["jax", ""])
 def test_a_framework_without_an_adapter_is_named(start_worker, redis_server, given):
     status, said = ended(start_worker("torch", redis_server.url, LIKEWISE_FRAMEWORK=given))

@@ -7,6 +7,7 @@ status: 0 stopped, 2 bad settings, 4 something it needs is missing.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -22,16 +23,17 @@ import celery
 import celery.apps.worker
 import redis
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
 from packaging.requirements import Requirement
 
 from likewise.shared.celery_app import make_app, queue
-from likewise.shared.connection import connect, redis_url
-from likewise.shared.errors import LikewiseError, RedisError, ServiceError, UsageError
+from likewise.shared.connection import address, connect, redis_url
+from likewise.shared.errors import LikewiseError, RedisError, RefusedByRedisError, ServiceError, UsageError
 from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.leases import Leases
-from likewise.shared.names import environment_key, host_queue, train_queue
+from likewise.shared.names import PREFIX, environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
 from likewise.shared.worker_code import worker_code
 from likewise.worker.adapters import adapter_names
@@ -46,6 +48,8 @@ from likewise.worker.service.offspring import Offspring
 from likewise.worker.service.quarantine import guarded_transport
 from likewise.worker.service.reconciler import Reconciler
 from likewise.worker.service.tasks import child_app, register
+
+log = logging.getLogger(__name__)
 
 
 class WorkerApp(celery.Celery):  # type: ignore[misc]
@@ -72,6 +76,8 @@ def main() -> None:
     """Run a worker until it is stopped."""
     # Celery warns root of pickled messages; we accept JSON alone, and of that only a run id.
     warnings.simplefilter("ignore", SecurityWarning)
+    # And of each connection that is lost what another version of it will do with messages that we drop.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     try:
         settings = Settings.from_environment()
         set_up(settings)
@@ -90,6 +96,7 @@ def serve(settings: Settings) -> int:
     client = connect(url, largest_bytes=settings.max_record_bytes)
     if not settings.allow_volatile_redis:
         refuse_volatile(client)
+    refuse_other_users(client)
     with own_gpu(settings, framework, environ=os.environ) as gpu:
         return _serve(settings, client=client, url=url, framework=framework, gpu=gpu)
 
@@ -106,14 +113,11 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     intake = Intake()
     page = ChildPage.create()
-    app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
+    app = _application(settings, url, client, intake)
     app.worker_id, app.page, app.queues = worker_id, page.path, queues
-    largest_bytes = settings.max_message_kb * 1024
-    app.conf.broker_transport = guarded_transport(client, intake, largest_bytes=largest_bytes)
-    app.conf.worker_consumer = Consumer
     app.conf.task_queues = [queue(name) for name in queues]
     app.conf.task_default_queue = queues[0]
-    register(app)
+    log.info("worker %s starts for the Redis at %s", worker_id, address(client))
     failures: list[str] = []
 
     def give_up(reason: str) -> None:
@@ -134,7 +138,9 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
     keeper = Keeper(identity, leases=leases, page=page, intake=intake, offspring=offspring, give_up=give_up)
     if settings.metrics_listen is not None:
         keeper.metrics = WorkerMetrics(settings.metrics_listen)
-    reconciler = Reconciler(leases=leases, app=app, queues=queues, largest_bytes=largest_bytes)
+    reconciler = Reconciler(
+        leases=leases, app=app, queues=queues, largest_bytes=settings.max_message_kb * 1024
+    )
 
     def when_stopping(**_: Any) -> None:
         reconciler.stop()
@@ -156,6 +162,7 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
         offspring.own = lambda: worker.pool.info["processes"]
         worker.start()
     finally:
+        log.info("worker %s ends", worker_id)
         offspring.own = tuple
         reconciler.stop()
         keeper.stop()
@@ -164,6 +171,16 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
     if failures:
         raise ServiceError(failures[0])
     return int(worker.exitcode or 0)
+
+
+def _application(settings: Settings, url: str, client: redis.Redis, intake: Intake) -> WorkerApp:
+    """Return the parent's application, which takes messages as `intake` lets it."""
+    app: WorkerApp = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
+    largest_bytes = settings.max_message_kb * 1024
+    app.conf.broker_transport = guarded_transport(client, intake, largest_bytes=largest_bytes)
+    app.conf.worker_consumer = Consumer
+    register(app)
+    return app
 
 
 def _checked(settings: Settings) -> tuple[str, str]:
@@ -228,6 +245,15 @@ def queues_of(environments: Sequence[str], *, devices: Sequence[str], host: str)
             *(host_queue(environment, device, host) for device in devices),
         )
     )
+
+
+def refuse_other_users(client: redis.Redis) -> None:
+    """Raise RedisError for a user of Redis who may not do what a worker does, such as the producers'."""
+    try:
+        client.lindex(PREFIX + train_queue("none", "any"), 0)  # which of our users a worker's alone may call
+    except RefusedByRedisError as error:
+        if error.code == "NOPERM":
+            raise RedisError(f"{error}; a worker needs the rights of the user worker") from None
 
 
 def refuse_volatile(client: redis.Redis) -> None:

@@ -18,10 +18,11 @@ _context: dict[str, str] = {}
 
 
 def set_up(settings: Settings) -> None:
-    """Write this process's log as the settings say, from now on."""
+    """Write this process's log as the settings say: warnings of all, and of Likewise what goes on, too."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(TEXT))
     logging.basicConfig(handlers=[handler], force=True)
+    logging.getLogger("likewise").setLevel(logging.INFO)
 
 
 def now_about(**names: str | None) -> None:

@@ -130,6 +130,8 @@ class TrainingChild:
             self._adapter = adapter
             threading.Thread(target=self._send_what_was_left, name="spool", daemon=True).start()
             self._page.say(activity="idle", versions=versions)
+            here = ", ".join(f"{name} {version}" for name, version in versions.items())
+            log.info("ready after %.1f s, with %s", self._import_s, here)
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
             log.exception("the framework cannot be started")
             said = str(error)[:1_000] or type(error).__name__
@@ -341,7 +343,7 @@ class TrainingChild:
             with suppress(RedisError):  # or else a worker of that queue sends another
                 send_to_the_back(self._client, run_id, refused.lane)
             return
-        log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
+        log.debug("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
             set_aside(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
 
