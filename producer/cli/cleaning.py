@@ -23,10 +23,10 @@ def delete(
     from likewise.producer import experiments
     from likewise.producer.console import make_console
     from likewise.producer.runs.cleaning import delete
-    from likewise.producer.runs.submitted import find_kept
+    from likewise.producer.runs.submitted import LEAST_TO_END, find_kept
 
     with experiments.open_for(quiet=as_json) as session:
-        record = find_kept(session.ledger, experiment)
+        record = find_kept(session.ledger, experiment, least=LEAST_TO_END)
         cleaned = delete(session, record)
     if as_json:
         print_json({"deleted": record.experiment_id, "freed_bytes": cleaned.freed_bytes})

@@ -330,10 +330,10 @@ def cancel(
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console
-    from likewise.producer.runs.submitted import cancel, find
+    from likewise.producer.runs.submitted import LEAST_TO_END, cancel, find
 
     with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
+        record = find(session.ledger, experiment, least=LEAST_TO_END)
         before = {run.run_id: run.state for run in session.ledger.records(record.run_ids)}
         runs = cancel(record.experiment_id, ledger=session.ledger)
     own = [run for run in runs if run.experiment_id == record.experiment_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -252,14 +253,23 @@ class Output:
         return form in (self.form, self.file and format_of(self.file))
 
     def put(self, document: Document) -> None:
-        """Write the file, if one is wanted, and print. Raises UsageError where the file cannot be written."""
+        """Write the file, if one is wanted, and print.
+
+        Raises UsageError where the file cannot be written; what was trained for is printed all the same.
+        """
         from likewise.producer.console import make_console
 
+        unwritten: UsageError | None = None
         if self.file is not None:
-            write_file(document, self.file)
-            say(f"wrote {self.file}")
+            try:
+                write_file(document, self.file)
+                say(f"wrote {self.file}")
+            except UsageError as error:
+                unwritten = error
         make_console()  # which makes standard output write what it can where it cannot write all
         write(document, self.form, sys.stdout)
+        if unwritten is not None:
+            raise unwritten
 
 
 def check_file(path: Path) -> None:
@@ -268,5 +278,8 @@ def check_file(path: Path) -> None:
         raise UsageError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
     format_of(path)
     check_free(path)
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written: permission denied")

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 SEARCHED = 1_000
 """Among this many of the newest experiments a beginning is looked for."""
+LEAST_TO_END = 4
+"""What is cancelled or deleted is named by so many letters: a slip of a finger must not end it."""
 _SHOWN = 5
 
 
-def find(ledger: Ledger, given: str) -> ExperimentRecord:
+def find(ledger: Ledger, given: str, *, least: int = 1) -> ExperimentRecord:
     """Return the experiment with runs that is meant. Raises what `find_kept` does, and UsageError for one
     of which only an answer is kept.
     """
-    record = find_kept(ledger, given)
+    record = find_kept(ledger, given, least=least)
     if isinstance(record, ExperimentRecord):
         return record
     name = record.experiment_id
@@ -34,8 +36,8 @@ def find(ledger: Ledger, given: str) -> ExperimentRecord:
     )
 
 
-def find_kept(ledger: Ledger, given: str) -> KeptRecord:
-    """Return the experiment that is meant, whatever was asked for.
+def find_kept(ledger: Ledger, given: str, *, least: int = 1) -> KeptRecord:
+    """Return the experiment that is meant, whatever was asked for; `least` letters of its id must be given.
 
     Raises UsageError for none or several, with the nearest ids; ResultError for one that this version
     cannot read, the last one too, which would else be another than the user means.
@@ -54,6 +56,11 @@ def find_kept(ledger: Ledger, given: str) -> KeptRecord:
     if given == LAST:
         return recent[0]
     found = [record for record in recent if given and record.experiment_id.startswith(given)]
+    if len(found) == 1 and len(given) < least:
+        name = f"{found[0].experiment_id} ({found[0].name})"
+        raise UsageError(
+            f"{given} begins {name}; this cannot be undone: type {least} letters of the id or more"
+        )
     if len(found) == 1:
         return found[0]
     shown = printable(given)

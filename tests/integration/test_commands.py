@@ -120,7 +120,9 @@ def test_a_submitted_experiment_is_watched_shown_listed_and_deleted(likewise):
     assert (listed[0]["experiment_id"], listed[0]["verdict"]) == (experiment_id, "agree")
     resolved = likewise("show", "last", "--resolved").stdout.splitlines()
     assert any(line.split() == ["type", "mse", "mse", "written"] for line in resolved)
-    deleted = json.loads(likewise("delete", experiment_id, "--json").stdout)
+    for command in ("delete", "cancel"):
+        assert "type 4 letters of the id or more" in likewise(command, experiment_id[:3]).stderr
+    deleted = json.loads(likewise("delete", experiment_id[:4], "--json").stdout)
     assert deleted["deleted"] == experiment_id
     assert deleted["freed_bytes"] >= 0
     assert likewise("show", experiment_id).returncode == 2
