@@ -18,10 +18,13 @@ _WHOLE = 2.0**53
 """The last whole number up to which float64 has each of them."""
 
 
-def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) -> str | None:
+def reason_to_leave(
+    column: Column, table: DataTable, place: int, missing: str, *, every: Column
+) -> str | None:
     """Return why a column is left out, and what would take it in; None where it is not.
 
-    Column and table have the rows that are trained on, at the given place among the file's columns.
+    Column and table have the rows that are trained on, at the given place among the file's columns; `every`
+    is the column with all rows of the file.
     """
     there = ~column.missing
     if column.kind == "other" or not there.any():
@@ -38,7 +41,7 @@ def reason_to_leave(column: Column, table: DataTable, place: int, missing: str) 
         )
     if column.kind == "text":
         return _reason_to_leave_text(column, int(there.sum()))
-    return _reason_to_leave_numbers(column, place) if column.kind == "number" else None
+    return _reason_to_leave_numbers(column, every, place) if column.kind == "number" else None
 
 
 def _no_value(column: Column) -> str:
@@ -55,10 +58,10 @@ def _gaps_alone(column: Column, missing: str) -> str:
     return f"{missing}; to take the gaps in, move it from this list to missing: indicator{words}"
 
 
-def _reason_to_leave_numbers(column: Column, place: int) -> str | None:
-    known = column.values[~column.missing]
-    if len(known) == len(column.values) and _is_index(column.name, known, place):
+def _reason_to_leave_numbers(column: Column, every: Column, place: int) -> str | None:
+    if _is_index(every, place):
         return "index: it numbers the rows; take it off this list to train on it"
+    known = column.values[~column.missing]
     if is_id_name(column.name) and _differ(known):
         return "identifier: each row has a number of its own; take it off this list to train on it"
     different = len(np.unique(known)) if column.padded else 0
@@ -211,9 +214,15 @@ def _differ(numbers: NDArray[np.float64]) -> bool:
     return enough and len(np.unique(numbers)) == len(numbers)
 
 
-def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
+def _is_index(column: Column, place: int) -> bool:
     """Return whether whole numbers count the rows, in any order, and the name is that of such a column."""
-    if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
+    name, numbers = column.name, column.values
+    if (
+        column.missing.any()
+        or len(numbers) < 3
+        or numbers.max() - numbers.min() != len(numbers) - 1
+        or (numbers % 1 != 0).any()
+    ):
         return False
     letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
     named = letters in ("", *_INDEX_WORDS) or is_id_name(name) or name == f"column_{place + 1}"

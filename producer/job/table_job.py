@@ -66,7 +66,8 @@ def for_table(files: Sequence[Path], *, paths: Sequence[str], name: str, targets
     goals = {target: goal_of(table.columns[target], path) for target in targets}
     known = _rows_with_targets(table, targets)
     features = [(place, one) for place, one in enumerate(known.columns.values()) if one.name not in goals]
-    plans = _without_copies([plan_of(column, known, place) for place, column in features], table, targets)
+    planned = [plan_of(column, known, place, every=table.columns[column.name]) for place, column in features]
+    plans = _without_copies(planned, table, targets)
     if all(plan.left_out for plan in plans):
         listed = "".join(f"\n  {printable(plan.name)}: {plan.why}" for plan in plans)
         named = both([short(target) for target in targets])

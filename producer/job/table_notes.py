@@ -15,6 +15,7 @@ from likewise.producer.display import both, short
 from likewise.producer.job.left_out import is_id_name
 
 _LEAST_ROWS = 10
+_LEAST_NUMBERED = 20
 _STRAIGHT = 1e-6
 """The most that a target may lie beside a straight line over a feature, in its own deviations."""
 
@@ -68,7 +69,7 @@ def _names_rows(column: Column) -> str | None:
     if column.kind != "number" or column.missing.any() or (column.values % 1).any():
         return None
     values, rows = column.values, len(column.values)
-    if rows > _LEAST_ROWS and values[0] in (0, 1) and bool((np.diff(values) == 1).all()):
+    if rows > _LEAST_NUMBERED and values[0] in (0, 1) and bool((np.diff(values) == 1).all()):
         return (
             f"it numbers the rows from {values[0]:.0f} to {values[-1]:.0f} in their order; where that says "
             "nothing of them, drop it"

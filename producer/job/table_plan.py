@@ -94,11 +94,11 @@ def _or_classes(numbers: NDArray[np.float64], rows: int) -> str:
     )
 
 
-def plan_of(column: Column, table: DataTable, place: int) -> ColumnPlan:
-    """Decide what becomes of a column that is not the target."""
+def plan_of(column: Column, table: DataTable, place: int, *, every: Column) -> ColumnPlan:
+    """Decide what becomes of a column that is not the target; `every` has all rows of the file."""
     gaps = column.missing
     missing = f"{int(gaps.sum())} of {table.rows} values are missing"
-    reason = reason_to_leave(column, table, place, missing)
+    reason = reason_to_leave(column, table, place, missing, every=every)
     if reason is not None:
         return ColumnPlan(name=column.name, left_out=True, why=reason)
     settings, why = [], []

@@ -773,3 +773,13 @@ def test_a_feature_that_numbers_the_rows_or_names_groups_is_pointed_out(init: In
         "by its name its 20 numbers are names, not amounts: drop it; where rows"
     )
     assert "split: {..., groups: user_id}" in told["user_id"]
+
+
+def test_an_index_is_known_though_some_rows_have_no_target(init: Init) -> None:
+    cells: dict[str, Callable[[int], Any]] = {
+        "": lambda i: i + 1,
+        "y": lambda i: "" if i == 7 else numbers(i),
+    }
+    new, _ = init(table("", "x", "y", **cells, x=numbers))
+
+    assert left_out(new) == {"column_1": "index: it numbers the rows; take it off this list to train on it"}
