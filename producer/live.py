@@ -6,7 +6,8 @@ Takes the updates of `producer.runs.follow` and shows them on standard error; kn
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ LINE_EVERY_S = 10.0
 """The least time between two lines about the progress of one side."""
 VERBOSE_EVERY_S = 2.0
 """The same where every change is wanted."""
+
+SPEED_OF_S = 15.0
+"""The time over which a speed is reckoned: what was slower before, such as beside another side, is over."""
+_MARKS = 2
 
 _COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 
@@ -58,12 +63,11 @@ class Lane:
     """How many trainings each run has, by run id, as far as it is known."""
     notice: str | None = None
     losses: list[float] = field(default_factory=list)
-    began_ms: int | None = None
-    """The stream's time of the first event of this attempt that tells a rate."""
-    began_share: float = 0.0
-    """How much was done by then, from 0 to 1."""
-    latest_ms: int = 0
-    """The stream's time of the latest event."""
+    marks: deque[tuple[int, float]] = field(default_factory=deque)
+    """The stream's times of the latest events that tell a rate, and how much was done by each, from 0 to 1.
+
+    The first lies as far back as the speed is reckoned from.
+    """
 
     def apply(self, update: Update) -> None:
         """Take in an update of this lane's run."""
@@ -126,11 +130,12 @@ class Lane:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go at the speed so far, measured by the stream's times of the events."""
-        if self.began_ms is None or self.state != "training" or self.share <= self.began_share:
+        """Seconds to go at the latest speed, measured by the stream's times of the events."""
+        if not self.marks or self.state != "training":
             return None
-        elapsed = (self.latest_ms - self.began_ms) / 1000
-        return elapsed * (1 - self.share) / (self.share - self.began_share) if elapsed > 0 else None
+        (began_ms, before), (latest_ms, _) = self.marks[0], self.marks[-1]
+        elapsed, done = (latest_ms - began_ms) / 1000, self.share - before
+        return elapsed * (1 - self.share) / done if elapsed > 0 and done > 0 else None
 
     def _end(self, states: AbstractSet[str]) -> str:
         failed = {run_id for run_id, record in self.records.items() if record.state == "failed"}
@@ -148,19 +153,22 @@ class Lane:
             self._start_again(event.run_id)
         self.shares[event.run_id] = event.share
         if event.samples_per_s is None and len(self.records) <= 1:
-            self.began_ms = None  # what came before was compiling, or the first updates
-        elif self.began_ms is None:
-            self.began_ms, self.began_share = at_ms, self.share
+            self.marks.clear()  # what came before was compiling, or the first updates
+        else:
+            self.marks.append((at_ms, self.share))
+            while len(self.marks) > _MARKS and self.marks[1][0] <= at_ms - SPEED_OF_S * 1000:
+                self.marks.popleft()
         if self.event is not None and event.position != self.event.position:
             self.losses.clear()
-        self.event, self.latest_ms, self.notice = event, at_ms, None
+        self.event, self.notice = event, None
         if event.loss is not None:
             self.losses.append(event.loss)
             if len(self.losses) > KEPT_LOSSES:
                 del self.losses[1::2]
 
     def _start_again(self, run_id: str) -> None:
-        self.event, self.began_ms = None, None
+        self.event = None
+        self.marks.clear()
         self.shares.pop(run_id, None)
         self.losses.clear()
 
@@ -213,7 +221,8 @@ class Lines:
         changed = state != self._printed[lane.side]
         if (changed and self._at_once(lane)) or (due and (changed or isinstance(update, Progressed))):
             self._printed[lane.side], self._printed_s[lane.side] = state, time.monotonic()
-            parts = [state, *_figures(lane)] if lane.state == "training" else [state]
+            beside = _another_trains(lane, self._lanes.values())
+            parts = [state, *_figures(lane, beside=beside)] if lane.state == "training" else [state]
             self._console.print(f"{lane.side}: {printable(', '.join(parts))}")
 
     def _at_once(self, lane: Lane) -> bool:
@@ -233,7 +242,8 @@ class Screen:
         self._lanes[side_of(update)].apply(update)
 
     def __rich__(self) -> RenderableType:
-        return Group(*(part for lane in self._lanes.values() for part in _lane_rows(lane)))
+        lanes = self._lanes.values()
+        return Group(*(part for one in lanes for part in _lane_rows(one, _another_trains(one, lanes))))
 
 
 @contextmanager
@@ -264,7 +274,12 @@ def side_of(update: Update) -> str:
     return update.event.side if isinstance(update, Progressed) else update.side
 
 
-def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
+def _another_trains(lane: Lane, lanes: Collection[Lane]) -> bool:
+    """Return whether another side trains at the same time: once it ends, this one may go faster."""
+    return any(one is not lane and one.state in ("compiling", "training") for one in lanes)
+
+
+def _lane_rows(lane: Lane, beside: bool) -> Iterator[RenderableType]:
     colour = _COLOURS.get(lane.state, "cyan")
     top = Table.grid(padding=(0, 2), expand=False)
     top.add_column(width=12, no_wrap=True)
@@ -281,7 +296,7 @@ def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
         f"{_epochs(lane)}{_seeds(lane)}",
     )
     yield top
-    parts = [lane.some_diverged, *_figures(lane, epochs=False)]
+    parts = [lane.some_diverged, *_figures(lane, beside=beside, epochs=False)]
     below = lane.notice or "  ".join(part for part in parts if part)
     yield Text(f"  {printable(below)}", style="yellow" if lane.notice else "dim", overflow="fold")
 
@@ -302,7 +317,7 @@ def _seeds(lane: Lane) -> str:
     return f", {which}/{event.seeds:,}{runs}"
 
 
-def _figures(lane: Lane, *, epochs: bool = True) -> list[str]:
+def _figures(lane: Lane, *, beside: bool, epochs: bool = True) -> list[str]:
     event = lane.event
     parts = [lane.runs_done] if lane.runs_done else []
     if event is None:
@@ -317,7 +332,7 @@ def _figures(lane: Lane, *, epochs: bool = True) -> list[str]:
     if event.samples_per_s and lane.state == "training":
         parts.append(f"{event.samples_per_s:,.0f} samples/s")
     if lane.left_s is not None:
-        parts.append(f"{display.seconds(lane.left_s)} left")
+        parts.append(f"{'up to ' * beside}{display.seconds(lane.left_s)} left")
     if epochs:
         parts.append(_seeds(lane).removeprefix(", "))
     return [part for part in parts if part]

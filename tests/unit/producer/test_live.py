@@ -91,6 +91,15 @@ def test_time_left_is_not_reckoned_from_compiling_and_the_first_updates():
     assert one.left_s == pytest.approx(3.5)
 
 
+def test_time_left_is_of_the_latest_speed():
+    slow = [progressed(i, at_s=10 * i) for i in range(6)]
+    fast = [progressed(5 + i, at_s=50 + i) for i in range(1, 21)]
+    one = lane(changed("leased"), *slow, *fast)
+
+    assert one.left_s == pytest.approx(75.0)
+    assert lane(changed("leased"), *slow).left_s == pytest.approx(950.0)
+
+
 def test_time_left_counts_the_seeds_to_come():
     one = lane(changed("leased"), progressed(0, at_s=0, seeds=4), progressed(0, at_s=10, position=2, seeds=4))
 
@@ -158,6 +167,25 @@ def test_a_log_is_told_how_far_what_takes_long_is(monkeypatch, detail):
         lines.apply(update)
 
     assert "torch: training, epoch 2/100, loss 0.5, 1,234 samples/s" in stream.getvalue()
+
+
+def test_the_time_left_is_the_most_while_another_side_trains(monkeypatch):
+    monkeypatch.setattr(live, "LINE_EVERY_S", 0.0)
+    stream = io.StringIO()
+    lines = Lines(["torch", "tensorflow"], make_console(stream))
+    other = changed("leased", run_id="run-tensorflow-1")
+    record = other.record.model_copy(update={"framework": "tensorflow", "side": "tensorflow"})
+    trains = progressed(1, at_s=1).event.model_copy(
+        update={"framework": "tensorflow", "side": "tensorflow", "run_id": record.run_id}
+    )
+    for update in [Changed(position="0", record=record), Progressed(position="1-0", event=trains),
+                   *LIFE[:4], Changed(position="0", record=record.model_copy(update={"state": "succeeded"})),
+                   progressed(3, at_s=3)]:  # fmt: skip
+        lines.apply(update)
+
+    told = [line for line in stream.getvalue().splitlines() if line.startswith("torch: training")]
+    assert told[-2].endswith("up to 1 min 38 s left")
+    assert told[-1].endswith("samples/s, 1 min 37 s left")
 
 
 @pytest.mark.parametrize("detail", ["ends", "problems", "everything"])
