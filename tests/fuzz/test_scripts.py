@@ -86,6 +86,7 @@ def queued(ledger: Ledger) -> str:
 
 @given(EDITS, EDITS, st.booleans())
 @example({"attempt": b"00"}, {"fence": b"007"}, True)
+@example({}, {"submitted_s": b"\t0", "spent_s": b"5."}, False)
 def test_an_edited_run_is_claimed_and_ends(
     ledger: Ledger, before: dict[str, bytes], amid: dict[str, bytes], finishes: bool
 ) -> None:

@@ -22,9 +22,9 @@ local function read(key, ...)
   return fields
 end
 
--- Return the text of a number as one, or nil: Lua takes "nan", "inf" and "0x10" for numbers, too.
+-- Return the text of a number as one, or nil: Lua takes "nan", "inf", "0x10" and " 1" for numbers, too, and Redis not.
 local function number(text)
-  local found = not text:find('[xX]') and tonumber(text)
+  local found = text:find('^%d[%d.eE+-]*$') and tonumber(text)
   if found and found >= 0 and found < 1e15 then return found end
 end
 
