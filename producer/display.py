@@ -131,9 +131,11 @@ def number(value: float) -> str:
 
 
 def gap(relative: float | None) -> str:
-    """Return a relative gap: `0`, `2.1e-08`, `0.0039`, `—` where it cannot be measured."""
+    """Return a relative gap: `0`, `2.1e-08`, `0.0039`, `—` where it cannot be measured, `infinitely far`."""
     if relative is None:
         return "—"
+    if relative == float("inf"):
+        return "infinitely far"
     return f"{relative:.2g}" if relative >= 0.001 else "0" if relative == 0 else f"{relative:.1e}"
 
 

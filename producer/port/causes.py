@@ -84,7 +84,7 @@ def shows_in_evaluation(pairing: Pairing, setting: PortFinding) -> bool:
 
 
 def _of_output_shapes(pairing: Pairing) -> list[Placed]:
-    if np.isfinite(pairing.forced.outputs):
+    if pairing.forced.fits:
         return []
     mine, theirs = pairing.forced.output_shapes
     finding = PortFinding(
@@ -133,7 +133,7 @@ def _of_segments(pairing: Pairing) -> list[Placed]:
             _follows_another_shape(pairing, number) or _is_fed_as_before(pairing, number)
         ):
             parted.append((number, apart))
-    if pairing.tolerance < pairing.forced.outputs < float("inf"):
+    if pairing.forced.outputs > pairing.tolerance and pairing.forced.fits:
         parted.append((len(pairing.forced.steps), pairing.forced.outputs))
     several = all_partings(pairing, [number for number, _ in parted])
     found = []
@@ -225,7 +225,9 @@ def of_parting(
     first = calls[0]
     what = f"{sides[0].label} has {words[0]} where {sides[1].label} has {words[1]}"
     if calls == (None, None):
-        apart = f"numbers that are {gap(relative)} apart" if np.isfinite(relative) else "another shape"
+        step = pairing.forced.of(end)
+        shaped = step is not None and not step.fed
+        apart = "another shape" if shaped else f"numbers that are {gap(relative)} apart"
         what = f"{LEAD_TO} {apart}"
     elif reordered(*calls):
         what = (

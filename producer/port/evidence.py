@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.port.exchanged import Arrays, RecordedCall, relative_difference
-from likewise.producer.port.forms import OutputForms, forms_of
+from likewise.producer.port.forms import OutputForms, fit, forms_of
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.mapping import OWN, Pair, WeightMapping
 from likewise.producer.port.partings import OUTPUTS, Segment, calls_alone
@@ -72,6 +72,8 @@ class ForcedPass:
     """The shapes of either side's outputs."""
     after: tuple[tuple[RecordedCall, ...], tuple[RecordedCall, ...]]
     """The calls of either side since the last paired module."""
+    fits: bool
+    """Whether the outputs have the same shapes, in some form."""
     calls: tuple[RecordedCall, ...] = ()
     """All calls of the other side."""
 
@@ -242,7 +244,7 @@ def forced_pass(
     returned = outputs_of(reference), outputs_of(calls)
     forms, outputs = forms_of(*returned)
     shapes = [one.shape for one in returned[0].values()], [one.shape for one in returned[1].values()]
-    return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
+    return ForcedPass(tuple(steps), forms, outputs, shapes, after, fit(*returned), tuple(calls))
 
 
 def _is_fed(pair: Pair, one: NDArray[Any], two: NDArray[Any]) -> bool:

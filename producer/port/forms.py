@@ -68,6 +68,12 @@ def forms_of(mine: Arrays, theirs: Arrays) -> tuple[OutputForms, float]:
     return forms, max((near for *_, near in found), default=0.0)
 
 
+def fit(mine: Arrays, theirs: Arrays) -> bool:
+    """Return whether each output of one program has a form in the other: as many of them, of such shapes."""
+    names = zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False)
+    return len(mine) == len(theirs) and all(_layouts(mine[one], theirs[two]) for one, two in names)
+
+
 def form_of(one: NDArray[Any], two: NDArray[Any]) -> tuple[OutputForm, float]:
     """Return the form in which the other's output is nearest to the reference's, and how near it is.
 

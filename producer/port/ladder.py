@@ -11,6 +11,7 @@ from likewise.producer.port import causes
 from likewise.producer.port.causes import finite
 from likewise.producer.port.evidence import forces, outputs_of
 from likewise.producer.port.exchanged import Arrays, relative_difference
+from likewise.producer.port.finiteness import where_numbers_end
 from likewise.producer.port.mapping import LEAST_ALIKE
 from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
 from likewise.producer.port.pairing import Pairing
@@ -158,7 +159,10 @@ class Ladder:
         """Run freely, as the user's code is, and tell what parts first; then every other cause."""
         pairing = self._pairing
         pairing.as_written()
-        relative = self._outputs_apart(outputs_of(pairing.other.forward(pairing.inputs)))
+        calls = pairing.other.forward(pairing.inputs)
+        if told := where_numbers_end(calls):
+            pairing.note(f"the outputs of {pairing.other.label} are no finite numbers: {told}")
+        relative = self._outputs_apart(outputs_of(calls))
         pairing.as_reference()
         placed = [(causes.place_of(pairing, one.path), one) for one in of_evaluation(pairing)]
         placed += causes.of_forward(pairing)
@@ -227,7 +231,7 @@ class Ladder:
     def _loss(self) -> Rung:
         self._need("loss")
         pairing, forms = self._pairing, self._pairing.forced.forms
-        if not np.isfinite(pairing.forced.outputs):
+        if not pairing.forced.fits:
             raise SkippedError("the outputs have other shapes, so that no loss takes the same ones")
         mine = outputs_of(pairing.calls)
         one, self._slopes = pairing.reference.loss(mine, pairing.batch.targets)
@@ -253,7 +257,7 @@ class Ladder:
             return self._of_step(lambda: self._steps().gradients(self._findings))
         self._need("loss")
         pairing, forms = self._pairing, self._pairing.forced.forms
-        if not np.isfinite(pairing.forced.outputs):
+        if not pairing.forced.fits:
             raise SkippedError("the losses were not compared")
         mine = pairing.reference.gradients(pairing.batch.inputs, self._slopes)
         self._updates = Updates(pairing, mine)
@@ -378,6 +382,8 @@ class Ladder:
         same = f"the outputs are the same with {count(trained.places, 'draw')} of random numbers paired"
         if not trained.places:
             same = "the outputs are the same, without dropout or noise"
+        if relative > pairing.tolerance:
+            same = "nothing differs but what differs in evaluation, too"
         if trained.findings:
             return Rung(
                 name="training_mode",

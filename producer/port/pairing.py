@@ -37,6 +37,7 @@ from likewise.producer.port.exchanged import (
     relative_difference,
 )
 from likewise.producer.port.file import LOCK
+from likewise.producer.port.finiteness import where_numbers_end
 from likewise.producer.port.fused import fused_projections
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.layouts import lay_both, outputs_as, with_targets_laid
@@ -117,6 +118,7 @@ class Pairing:
         self.word = mine.word
         """Which axes of the batch were moved for the reference, if any."""
         self.calls, calls = mine.calls, theirs.calls
+        self._check_numbers()
         outputs = outputs_of(self.calls)
         self.batch = with_targets_laid(reference, mine.batch, mine.word, outputs)
         self._note_axes(reference, mine.word, batch, self.batch)
@@ -161,6 +163,14 @@ class Pairing:
         own = own_to_divide(self.mapping)
         if any(own):
             self._align(self._divide(own, calls))
+
+    def _check_numbers(self) -> None:
+        """Raise DataError where the reference gives no numbers to hold another program's against."""
+        if told := where_numbers_end(self.calls):
+            raise DataError(
+                f"the outputs of {self.reference.label} are no finite numbers with this batch: {told}; "
+                f"give a batch with which they are, or name {self.other.label}'s program first"
+            )
 
     def _align(self, calls: RecordedPass) -> None:
         """Pair the modules of both programs by their order of use; `calls` are the other's."""

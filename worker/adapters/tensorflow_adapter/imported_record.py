@@ -280,4 +280,11 @@ def _through(own: Any, forced: NDArray[Any]) -> Any:
         return own
     forced = forced.reshape(tuple(own.shape))
     target = tf.constant(forced, own.dtype)
-    return target if own.dtype.is_integer else own + tf.stop_gradient(target - own)
+    if own.dtype.is_integer:
+        return target
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def replaced(_: Any) -> tuple[Any, Callable[[Any], Any]]:
+        return tf.identity(target), lambda gradient: gradient
+
+    return replaced(own)

@@ -240,13 +240,31 @@ def version_of(tensor: Any) -> int:
         return int(tensor._version) if isinstance(tensor, torch.Tensor) else 0
 
 
+class _Replaced(torch.autograd.Function):  # type: ignore[misc]
+    """It gives the second tensor, to the last bit, whatever was in the first, which gets the gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(_: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return target.view_as(target)
+
+    @staticmethod
+    def setup_context(*_: Any) -> None:
+        """Keep nothing: the gradient is passed on as it is."""
+
+    @staticmethod
+    def backward(_: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
+
+
 def _through(own: torch.Tensor, forced: NDArray[Any]) -> torch.Tensor:
     """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
     if without_ones(own.shape) != without_ones(forced.shape):
         return own
     forced = forced.reshape(tuple(own.shape))
     target = torch.as_tensor(np.array(forced, order="C"), dtype=own.dtype)
-    return own + (target - own).detach() if own.is_floating_point() else target
+    return _Replaced.apply(own, target) if own.is_floating_point() else target
 
 
 def _zeros(arguments: tuple[Any, ...]) -> list[list[int]] | None:
