@@ -205,38 +205,6 @@ def sides_between(
     return dict(zip((REFERENCE, CANDIDATE), map(in_version, versions), strict=True))
 
 
-def available_versions(package: str, index_options: Sequence[str] = ()) -> list[str]:
-    """Return the versions of a package that the package index has for this Python and machine.
-
-    pip is asked, which knows of the user's own indexes. Raises UsageError where it has none or is not there.
-    """
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "pip", "index", "versions", package, "--pre", *index_options]
-    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    listed = re.search(r"^Available versions: (.+)$", asked.stdout, re.MULTILINE)
-    if listed is None:
-        errors = [line for line in asked.stderr.splitlines() if line.startswith("ERROR")]
-        said = errors or [asked.stderr.strip()]
-        raise UsageError(f"pip lists no versions of {package}: {said[0].removeprefix('ERROR: ')}")
-    return [one.strip() for one in listed[1].split(",")]
-
-
-def local_versions(framework: str, package: str) -> list[str]:
-    """Return the versions from which the local stack can make an environment."""
-    from likewise.producer.local.environments import ADAPTERS
-    from likewise.producer.local.home import WorkerEnvironment
-    from likewise.producer.local.packages import framework_requirement, index_options
-
-    environment = WorkerEnvironment(framework=framework)
-    if package != framework:
-        return available_versions(package)
-    requirement = framework_requirement(environment, ADAPTERS)
-    name = framework if requirement is None else requirement.name
-    return available_versions(name, index_options(environment, ADAPTERS))
-
-
 def told(found: Bisection) -> str:
     """Return in a sentence what was found."""
     first = found.first_different

@@ -27,7 +27,7 @@ from likewise.producer.display import gap
 from likewise.producer.local.home import WorkerEnvironment
 from likewise.producer.port.channels import Pipe
 from likewise.producer.port.exchanged import relative_difference
-from likewise.producer.port.flow import interpreter_of
+from likewise.producer.port.flow import interpreters_of
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.runs.results import untrained
 from likewise.shared.errors import RunFailedError, UsageError
@@ -89,7 +89,7 @@ def export(
         arrays[TARGET_SCALING] = np.asarray(prepared.data.target_scaling)
     more = _exporter(run) if file.suffix == ".onnx" else ()
     wanted = WorkerEnvironment(framework=run.framework, requirements=tuple(more))
-    interpreter = interpreter_of(wanted, Settings.from_environment(), tell)
+    [interpreter] = interpreters_of([wanted], Settings.from_environment(), tell)
     predictions, folder = table.rows[row].predictions, file.absolute().parent
     with tempfile.TemporaryDirectory(prefix=".likewise-", dir=folder) as unproved:
         program, weights = Path(unproved, f"{file.stem}.py"), Path(unproved, beside)

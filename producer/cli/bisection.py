@@ -79,6 +79,8 @@ def bisect(
     from likewise.producer import bisecting, experiments, judged_versions
     from likewise.producer.job.jobfile import read_experiment
     from likewise.producer.kept import Answer, keep_answer
+    from likewise.producer.local.environments import ADAPTERS
+    from likewise.producer.local.versions import local_versions
     from likewise.producer.results import BisectionResult
     from likewise.producer.runs.submit import Request
     from likewise.shared.settings import Settings
@@ -93,7 +95,7 @@ def bisect(
         )
     declared = read_experiment(spec, set_values or ()).experiment
     chosen = _side(declared, asked, side)
-    versions = asked.among(bisecting.local_versions(chosen.framework, asked.package))
+    versions = asked.among(local_versions(chosen.framework, asked.package, ADAPTERS))
     tell = experiments.teller(quiet=quiet)
     tell(f"{len(versions)} versions of {asked.package} from {versions[0]} to {versions[-1]}")
     own = chosen.model_dump(mode="json", exclude={"label"}, exclude_defaults=True)

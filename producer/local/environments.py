@@ -28,6 +28,7 @@ from likewise.producer.local.home import Paths, WorkerEnvironment, hold, locked,
 from likewise.producer.local.installers import steps
 from likewise.producer.local.packages import ADAPTER_SUFFIX, Packages, packages_of
 from likewise.producer.local.processes import INSTALLER, mark, sweep
+from likewise.producer.local.versions import missing_version
 from likewise.shared.errors import StackError, UsageError
 from likewise.shared.frozen import Frozen
 from likewise.shared.names import kind_of
@@ -195,6 +196,7 @@ def _make(missing: Sequence[VirtualEnvironment], paths: Paths, say: Callable[[st
                 folder=one.folder,
                 steps=steps(one.folder, one.packages),
                 log=paths.log(f"environment-{name}"),
+                missing=lambda asked=one.environment: missing_version(asked, ADAPTERS),  # type: ignore[misc]
             )
         )
 

@@ -250,6 +250,11 @@ def _is_true(value: str | None) -> bool:
     return (value or "").lower() in {"1", "true", "yes", "on", "y", "t"}
 
 
+def is_unresolved(said: str) -> bool:
+    """Return whether a tool found no versions that fit what is asked for."""
+    return _MISSING.search(said) is not None or "No solution found" in said or "ResolutionImpossible" in said
+
+
 def reason(step: Step, *, status: int, said: str, folder: Path) -> str:
     """Return why a step ended with `status`, having said `said`, in one line with the way out."""
     free_mb = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free / 1e6

@@ -12,12 +12,13 @@ import re
 import selectors
 import shutil
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from likewise.producer.local.installers import Step, reason
+from likewise.producer.local.installers import Step, is_unresolved, reason
 from likewise.producer.local.processes import INSTALLER, clean_environment, kill_group, mark, marked, spawn
 from likewise.shared.errors import StackError
 
@@ -34,8 +35,18 @@ Say = Callable[[str], None]
 class Installation:
     """One environment in the making."""
 
-    def __init__(self, *, name: str, folder: Path, steps: Sequence[Step], log: Path) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        folder: Path,
+        steps: Sequence[Step],
+        log: Path,
+        missing: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.name = name
+        self.missing = missing
+        """It says which version that is asked for no index has."""
         self.folder = folder
         self.steps = steps
         self.log = log
@@ -90,7 +101,9 @@ class Installation:
         status = self.process.wait()
         self._close_output()
         if status != 0:
-            why = reason(self.step, status=status, said=self._said(), folder=self.folder)
+            said = self._said()
+            why = self.missing() if is_unresolved(said) else None
+            why = why or reason(self.step, status=status, said=said, folder=self.folder)
             raise StackError(f"could not make the {self.name} environment: {why}. Log: {self.log}")
         self.finished = self.position == len(self.steps)
         if self.finished:
@@ -100,12 +113,17 @@ class Installation:
         return not self.finished
 
     def stop(self) -> None:
-        """End what is running and remove the half-made environment."""
+        """End what is running, and let the half-made environment be removed without waiting for it."""
         if self.process is not None:
             kill_group(self.process)
             self._close_output()
+        gone = []
         for folder in (self.folder, self._temporary):
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                gone.append(folder.rename(folder.with_name(f"{folder.name}.gone-{os.getpid()}")))
+        if gone:  # by a shell that ends at once, and leaves what it started to the system
+            remove = ["sh", "-c", 'rm -rf -- "$@" </dev/null >/dev/null 2>&1 &', "sh", *map(str, gone)]
+            subprocess.run(remove, check=False, start_new_session=True)  # noqa: S603
 
     def written(self) -> float | None:
         """Return the bytes that the running step has written, where this platform counts them."""
@@ -146,7 +164,8 @@ class Installation:
     def _hear(self, line: str) -> None:
         if line and not line.startswith(("+ ", "WARNING", "warning", "Looking in", "Using Python")):
             words = re.sub(r"\S*/", "", line)  # a file's name says enough
-            self.detail = words[:1].lower() + words[1:DETAIL_WIDTH]
+            cut = _cut(words)
+            self.detail = cut[:1].lower() + cut[1:]
 
     def _said(self) -> str:
         rest = self._rest.decode(errors="replace")
@@ -248,6 +267,12 @@ def _shown(installations: Sequence[Installation], *, say: Say) -> Iterator[Calla
             progress.refresh()
 
         yield show
+
+
+def _cut(words: str) -> str:
+    """Return words that fit, cut between two of them; of a wheel the name and the version say enough."""
+    words = re.sub(r"(\S+?-\d[^\s-]*)-\S+\.whl\b", r"\1", words)
+    return textwrap.shorten(words, DETAIL_WIDTH, placeholder=" …")
 
 
 def _standing(installation: Installation) -> str:

@@ -9,7 +9,7 @@ batch, layouts, inputs   what both are fed, how it lies in each, and what each c
 pairing                  both programs side by side, on the same weights
 mapping, alignment, fused, wiring, settling, rows
                          which module is which: by order and shape, by what feeds it, proved by values
-evidence, partings, refeeding, unrolling, forms
+evidence, finiteness, partings, refeeding, unrolling, forms
                          a forward pass fed by the reference's tensors, and the calls where the two part
 settings, crops, draws   what differs in what modules are made with, and which random draws are one
 steps, step_stages, updates, training

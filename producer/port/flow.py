@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from likewise.producer.display import both
+from likewise.producer.display import both, seconds
 from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
+from likewise.producer.local.packages import as_tested
 from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
 from likewise.producer.port.channels import Pipe, WorkerHosts
 from likewise.producer.port.exchanged import FedBatch
@@ -52,9 +54,11 @@ def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
     settings = Settings.from_environment()
     with ExitStack() as stack:
         hosts = [stack.enter_context(one) for one in _hosted(port, settings, stack, tell)]
-        opened_ = [
-            _open(host, program, port.precision) for host, program in zip(hosts, port.programs, strict=True)
-        ]
+        opened_ = []
+        for host, program in zip(hosts, port.programs, strict=True):
+            began = time.monotonic()
+            opened_.append(_open(host, program, port.precision))
+            tell(f"{program.label}: {program.file.name} is loaded, after {seconds(time.monotonic() - began)}")
         batch = _batch(port, hosts, opened_)
         for host, program in zip(hosts, port.programs, strict=True):
             if program.checkpoint is not None:
@@ -103,19 +107,20 @@ def _hosted(
     A side with an environment of the user's own is hosted here.
     """
     by_workers: WorkerHosts | None = None
-    here: list[str] = []
+    by_redis = settings.programs is not None and settings.redis_url is not None
+    here = [one for one in port.programs if not by_redis or one.environment is not None]
     paths = stack_paths(settings.home)
+    if here:
+        paths.make()
+        environments.link_worker_code(paths.code)
+    interpreters = _interpreters(here, settings, tell)
     for program in port.programs:
         label, framework, name = program.label, program.framework, program.file.name
-        if settings.programs is None or settings.redis_url is None or program.environment is not None:
-            if not here:
-                paths.make()
-                environments.link_worker_code(paths.code)
-            here.append(label)
-            interpreter = _interpreter(program, settings, tell)
-            tell(f"{label}: {name} is imported in {framework}'s environment")
-            yield Hosted(label, framework, Pipe(framework, interpreter, paths.code))
+        if label in interpreters:
+            tell(f"{label}: {name} is imported in {framework}'s environment, which takes some seconds")
+            yield Hosted(label, framework, Pipe(framework, interpreters[label], paths.code))
             continue
+        assert settings.programs is not None  # noqa: S101 -- else it is hosted here
         if by_workers is None:
             session = stack.enter_context(open_session(settings, environments=(), say=tell))
             by_workers = WorkerHosts(session=session, tell=tell)
@@ -170,23 +175,30 @@ def map_port(port: Port, *, by_hand: Sequence[Mapping[str, str]], tell: Callable
         return answer.model_copy(update={"name": port.name, "files": files})
 
 
-def _interpreter(program: SideProgram, settings: Settings, tell: Callable[[str], None]) -> Path:
-    if program.environment is not None:
-        return program.environment
-    return interpreter_of(
-        WorkerEnvironment(
-            framework=program.framework, version=program.version, requirements=program.requirements
-        ),
-        settings,
-        tell,
-    )
+def _interpreters(
+    programs: Sequence[SideProgram], settings: Settings, tell: Callable[[str], None]
+) -> dict[str, Path]:
+    """Return the Python of each program's environment, by its label; missing ones are made at once."""
+    found = {one.label: one.environment for one in programs if one.environment is not None}
+    wanted = {
+        one.label: WorkerEnvironment(
+            framework=one.framework, version=one.version, requirements=one.requirements
+        )
+        for one in programs
+        if one.environment is None
+    }
+    made = interpreters_of(list(wanted.values()), settings, tell)
+    return {**found, **dict(zip(wanted, made, strict=True))}
 
 
-def interpreter_of(wanted: WorkerEnvironment, settings: Settings, tell: Callable[[str], None]) -> Path:
-    """Return the Python of an environment, which is made if it is missing."""
+def interpreters_of(
+    wanted: Sequence[WorkerEnvironment], settings: Settings, tell: Callable[[str], None]
+) -> list[Path]:
+    """Return the Python of each environment; those that are missing are made, all at once."""
     if settings.environments is not None:
-        return environments.ready_made(settings.environments.absolute(), wanted)
+        folder = settings.environments.absolute()
+        return [environments.ready_made(folder, one) for one in wanted]
     paths = stack_paths(settings.home)
-    found = environments.find(paths, wanted)
-    environments.ensure([found], paths, say=tell)
-    return found.interpreter
+    found = [environments.find(paths, as_tested(one, environments.ADAPTERS)) for one in wanted]
+    environments.ensure(found, paths, say=tell)
+    return [one.interpreter for one in found]
