@@ -13,7 +13,7 @@ from likewise.producer.local.packages import framework_requirement, index_option
 from likewise.shared.errors import UsageError
 
 _NEWEST = 5
-"""So many of the versions that there are get named."""
+"""A message names so many of the versions that there are."""
 
 
 def available_versions(package: str, index_options: Sequence[str] = ()) -> list[str]:

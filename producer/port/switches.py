@@ -40,7 +40,7 @@ class LiveSetting:
     rates: Sequence[float] = ()
     """The learning rates of the reference's updates, where it is a schedule."""
     loss_factor: float | None = None
-    """By what the other's loss is multiplied, where it is the loss."""
+    """The other's loss is multiplied by this, where it is the loss."""
 
 
 class Switches:
