@@ -70,6 +70,7 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> FedBa
     arrays = {name: array[:size] for name, array in samples.arrays.items()}
     name = next((one for one in TARGETS if one in arrays), None)
     targets = None if name is None else arrays.pop(name)
+    more = {key: _cast(arrays.pop(key), precision) for key in samples.targets if key in arrays}
     if not arrays:
         raise DataError(f"data('train') of {label} gives no array that could be an input, such as x")
     return FedBatch(
@@ -77,6 +78,7 @@ def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> FedBa
         _target(targets, precision),
         target=name or "y",
         note=f"no batch was given: both were fed the first {size} samples of {label}'s own loader",
+        more=more,
     )
 
 

@@ -111,7 +111,7 @@ class FedBatch:
         named = all(name in self.inputs for name in arguments)
         taken = arguments if named else list(self.inputs)[: len(arguments)]
         rest = {name: array for name, array in self.inputs.items() if name not in taken}
-        return replace(self, inputs={name: self.inputs[name] for name in taken}, more=rest)
+        return replace(self, inputs={name: self.inputs[name] for name in taken}, more={**self.more, **rest})
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ class LoadedSamples:
     arrays: Arrays
     sizes: tuple[int, ...]
     ended: bool
+    targets: tuple[str, ...] = ()
+    """These arrays are its targets, where it has several."""
 
 
 class RecordedPass(list[RecordedCall]):

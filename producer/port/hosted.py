@@ -217,7 +217,7 @@ class Hosted:
     def data(self, split: str, *, seed: int) -> LoadedSamples:
         """Return the first samples of the user's loader, begun at a seed."""
         answer, arrays = self._ask({"ask": "data", "split": split, "seed": seed})
-        return LoadedSamples(arrays, tuple(answer["sizes"]), bool(answer["ended"]))
+        return LoadedSamples(arrays, tuple(answer["sizes"]), bool(answer["ended"]), tuple(answer["targets"]))
 
     def evaluate(self, *, training: bool) -> dict[str, float]:
         """Return the numbers of the user's evaluate(model), begun in training mode or in evaluation mode."""

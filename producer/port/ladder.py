@@ -212,6 +212,11 @@ class Ladder:
             missing = [f"{name}({_ARGUMENTS[name]})" for name in functions if name not in there]
             if missing:
                 raise SkippedError(f"define {both(missing)} in {side.label}'s file")
+        if self._pairing.batch.targets is None and (several := list(self._pairing.batch.more)):
+            raise SkippedError(
+                f"{both(several)} are several targets, and a loss is compared of one array; a "
+                "step(model, optimizer, batch) in both files takes them all"
+            )
         if self._pairing.batch.targets is None:
             raise SkippedError("give a batch with targets, as y in --batch FILE.npz")
 

@@ -15,13 +15,16 @@ MOST_NUMBERS = 8_000_000
 
 
 def first_samples(result: Any) -> tuple[Arrays, dict[str, Any]]:
-    """Return the samples by name, joined, with `sizes` of the batches and whether the loader `ended`.
+    """Return the samples by name, joined, with `sizes` of the batches, whether the loader `ended`, and which
+    are `targets`, where a batch has several.
 
     A pair is `x` and `y`; an x that is a mapping or a list gives an array for each. Raises ProgramError.
     """
     read: list[Arrays] = []
     numbers, ended = 0, True
+    targets: list[str] = []
     for batch in batches_of(result):
+        targets = targets or _several_targets(batch)
         read.append({name: _array(one) for name, one in named_parts(batch).items()})
         numbers += sum(array.size for array in read[-1].values())
         if numbers >= MOST_NUMBERS:
@@ -37,6 +40,7 @@ def first_samples(result: Any) -> tuple[Arrays, dict[str, Any]]:
     return {name: np.concatenate([one[name] for one in read]) for name in names}, {
         "sizes": sizes,
         "ended": ended,
+        "targets": targets,
     }
 
 
@@ -79,6 +83,14 @@ def named_parts(batch: Any) -> dict[str, Any]:
         else:
             found[name] = part
     return found
+
+
+def _several_targets(batch: Any) -> list[str]:
+    """Return the names of the targets of a pair that has more than one."""
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        return []
+    named = named_parts((None, batch[1]))
+    return [name for name in named if name not in ("x", "y")]
 
 
 def _array(given: Any) -> NDArray[Any]:

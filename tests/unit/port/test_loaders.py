@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from likewise.producer.port.batch import loaded_batch
 from likewise.producer.port.exchanged import Arrays, LoadedSamples
 from likewise.producer.port.loaders import LoaderComparison, compare_loaders
+from likewise.worker.port.loaders import first_samples
 
 DRAWS = np.random.default_rng(0)
 PICTURES = DRAWS.integers(0, 256, (20, 6, 6, 3)).astype("float32")
@@ -125,3 +127,11 @@ def test_a_shuffle_on_one_side_is_named() -> None:
     mixed = LoadedSamples({"x": PICTURES[MIXED], "y": CLASSES[MIXED]}, (20,), True)
     found = compare_loaders([one, one], [mixed, one], ("keras", "torch")).findings
     assert [each.setting for each in found] == ["shuffle"]
+
+
+def test_several_targets_are_no_inputs() -> None:
+    arrays, told = first_samples((X["x"], {"shop": CLASSES, "price": 1.0 * CLASSES}))
+    assert told["targets"] == ["shop", "price"]
+    samples = LoadedSamples(arrays, (20,), True, tuple(told["targets"]))
+    batch = loaded_batch(samples, label="keras", precision="float64")
+    assert (list(batch.inputs), batch.targets, list(batch.more)) == (["x"], None, ["shop", "price"])
