@@ -72,7 +72,7 @@ NO_ADVICE = {
 
 
 EVERY = os.environ.get("LIKEWISE_ADVICE") == "all"
-"""Whether every pair is run in every framework; else TensorFlow, which takes longer, has a part."""
+"""Whether every pair is run both ways; else PyTorch has each one way, and TensorFlow a part of them."""
 
 
 SHARE = 200
@@ -84,13 +84,17 @@ TIME_S = 3600 if EVERY else 900
 
 
 def chosen(pairs: list[Any], *, few: int) -> Iterator[tuple[str, Any, bool]]:
-    """Each framework with each pair and a direction; of TensorFlow one in `few`, in one direction."""
+    """Each framework with each pair and its directions.
+
+    Without EVERY it is one direction, taken in turns, and of TensorFlow one pair in `few`.
+    """
     for number, pair in enumerate(pairs):
         for framework in FRAMEWORKS:
+            one_in = few if framework == "tensorflow" else 1
             for back in (False, True):
-                part = number % few == 0 and back == (number // few % 2 == 1)
+                part = number % one_in == 0 and back == (number // one_in % 2 == 1)
                 runs = (framework, pair.kind.split(".")[1]) not in WITHOUT_FLOAT64
-                if runs and (EVERY or framework == "torch" or part):
+                if runs and (EVERY or part):
                     yield framework, pair, back
 
 
