@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,17 @@ class GrowingRows:
 
     def _resize(self, rows: int) -> None:
         self._array.resize((rows, self._array.shape[1]), refcheck=False)
+
+
+def grouped(numbers: Collection[str], together: Iterable[str]) -> dict[tuple[str, ...], GrowingRows]:
+    """Return room for columns of numbers: for those in `together` side by side, and for each other by itself.
+
+    Tables of 100,000 columns come here, so `numbers` is a set or a mapping, in which a name is found at once.
+    """
+    side_by_side = tuple(name for name in dict.fromkeys(together) if name in numbers)
+    joined = frozenset(side_by_side)
+    alone = [(name,) for name in numbers if name not in joined]
+    return {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
 
 
 def stretches(array: NDArray[Any], *, nbytes: int | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.data.file_lists import listed, place_of, refuse_other_columns, row_namer
 from likewise.producer.data.loaded import MAX_BYTES, check_size, refuse_duplicates
-from likewise.producer.data.memory import GrowingRows
+from likewise.producer.data.memory import grouped
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import Column, DataTable, JoinedNumbers, Kind, text_column, with_gaps
 from likewise.producer.data.text_table import read_text, text_names
@@ -94,12 +94,12 @@ class _TypedColumns:
         self.chosen = [name for name in schema.names if wanted is None or name in wanted]
         self._kinds: dict[str, tuple[str, str]] = {}
         """What each column holds, and the first file that has a value of it."""
-        numbers = [name for name in self.chosen if _holds(schema.field(name).type) == "numbers"]
-        side_by_side = tuple(name for name in dict.fromkeys(together) if name in numbers)
-        alone = [(name,) for name in numbers if name not in side_by_side]
-        self._numbers = {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
+        kinds = {name: _holds(schema.field(name).type) for name in self.chosen}
+        numbers = dict.fromkeys(name for name, kind in kinds.items() if kind == "numbers")
+        self._numbers = grouped(numbers, together)
         self._others: dict[str, list[Any]] = {name: [] for name in self.chosen if name not in numbers}
-        self._together = side_by_side if len(side_by_side) == len({*together}) else ()
+        every = tuple(dict.fromkeys(together))
+        self._together = every if every in self._numbers else ()
         self.joined: JoinedNumbers | None = None
 
     def check(self, schema: Any, place: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.data.file_lists import listed, place_of, refuse_other_columns, row_namer
 from likewise.producer.data.loaded import check_size
-from likewise.producer.data.memory import GrowingRows
+from likewise.producer.data.memory import GrowingRows, grouped
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     MISSING_WORDS,
@@ -139,10 +139,8 @@ class _Reading:
                 for name, values in zip(names, batch.columns, strict=True)
             }
             if not rows:
-                numbers = [name for name in self.chosen if read[name] is not None]
-                side_by_side = tuple(name for name in together if name in numbers)
-                alone = [(name,) for name in numbers if name not in side_by_side]
-                rows = {names: GrowingRows(len(names)) for names in (side_by_side, *alone) if names}
+                numbers = dict.fromkeys(name for name in self.chosen if read[name] is not None)
+                rows = grouped(numbers, together)
             for side_by_side, some in rows.items():
                 some.append([read[name] for name in side_by_side], batch.num_rows)
         if self.rows == 0:

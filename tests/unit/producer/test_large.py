@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from likewise.producer.data import memory, reading
 from likewise.producer.data import prepare as prepare_data
+from likewise.producer.data.memory import grouped
 from likewise.producer.data.prepare import before_storing
 from likewise.producer.data.reading import before_reading
 from likewise.producer.job.summary import lines_of
@@ -86,3 +87,23 @@ def test_a_table_is_in_memory_less_than_twice_while_it_is_prepared(
     data = prepared.runs["tensorflow"].data
     assert data.train.x.shape == (64_000, 29)
     assert peak < 1.75 * values.nbytes
+
+
+class Counted(str):
+    """A name that counts how often it is held against another."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_columns_are_grouped_without_holding_each_name_against_all() -> None:
+    names = [Counted(number) for number in range(2000)]
+    rows = grouped(dict.fromkeys(names), [*names[:1500:2], Counted("text")])
+
+    assert [len(one) for one in rows] == [750] + [1] * 1250
+    assert Counted.compared < 5 * len(names)
