@@ -149,7 +149,10 @@ Priority = Annotated[
     Urgency,
     typer.Option("--priority", help="Runs of a higher one are taken first, on every worker."),
 ]
-Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A name for this submission; the same name is not run twice."),
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option(
