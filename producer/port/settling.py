@@ -152,7 +152,8 @@ def _names(pairing: Pairing) -> tuple[str, ...]:
 def _misfits_by_signature(pairing: Pairing) -> dict[Signature, list[PairStep]]:
     groups: dict[Signature, list[PairStep]] = {}
     for step in pairing.forced.steps:
-        apart = step.segment > pairing.tolerance and step.entered is not None
+        # What enters with another shape is no segment that can be judged, and fits as little.
+        apart = step.entered is not None and (step.segment > pairing.tolerance or not step.fed)
         if apart and _may_change(pairing, step.pair):
             groups.setdefault(step.pair.reference.signature, []).append(step)
     return groups
