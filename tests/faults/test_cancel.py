@@ -57,12 +57,17 @@ def test_a_training_that_does_not_listen_is_killed(desk, torch_worker, promptly)
         desk.wait(record, "leased", within_s=20)
         child = torch_worker.child_pid(desk.ledger)
         os.kill(child, signal.SIGSTOP)
+        before = len(torch_worker.log.read_text())
         asked_s = desk.ledger.now()
         desk.ledger.cancel(record.run_ids[0])
         ended = desk.wait(record, "cancelled", within_s=10)
         assert desk.result(record).failure.reason == "cancelled"
         desk.wait(desk.submit(), "succeeded", within_s=60)
         assert torch_worker.child_pid(desk.ledger) != child
+        said = torch_worker.log.read_text()[before:]
+        assert said.count(f"run {record.run_ids[0]} is cancelled; its training does not stop") == 1
+        assert "WorkerLostError" not in said
+        assert f"pid:{child} exited" not in said
         return ended.finished_s - asked_s
 
     promptly(took_s, within_s=CANCEL_S)

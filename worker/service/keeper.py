@@ -27,8 +27,8 @@ from likewise.shared.settings import Settings
 from likewise.worker.counters import cores, half_of_the_cores
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
-from likewise.worker.service.logs import now_about
-from likewise.worker.service.memory import MemoryGroup
+from likewise.worker.service.logs import not_to_tell, now_about
+from likewise.worker.service.memory import Kills, MemoryGroup
 from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.offspring import Offspring
 from likewise.worker.service.patience import Sayer
@@ -136,8 +136,7 @@ class Keeper:
         self._limited = Unchanged()
         """It counts how long the training in hand has taken, where it has a limit."""
         self._memory = MemoryGroup.of_this_process()
-        self._kills = self._memory.kills
-        """How many processes of this container the kernel had ended for want of memory, at the last look."""
+        self._kills = Kills(self._memory)
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
         self.metrics: WorkerMetrics | None = None
@@ -222,27 +221,28 @@ class Keeper:
         child = self._page.report()
         if child.pid is None or child.pid == self._gone:
             return ChildReport()
-        kills = self._memory.kills  # before the look at the child: a kill after it is seen with the next beat
         if _alive(child.pid):
-            self._kills = kills
+            self._kills.see_alive()
             return child
         self._intake.open = False
         held = self._look_after(child)
         if held.run_id is not None:
             log.warning("the child (pid %d) died while it trained run %s", child.pid, held.run_id)
             self._end_of_dead(child, held)
+        self._kills.forget()
         self._leases.forget_child()
         self._gone = child.pid
         return ChildReport()
 
     def _end_of_dead(self, child: ChildReport, held: HeldRun) -> None:
         """Put back the run of a dead child, or end it where memory will not do for it another time either."""
-        if self._memory.kills == self._kills:
+        if not self._kills.any:
             self._end_lease(held, "died")
             return
         note = f"{self._memory.words()}; {child.standing}"
         log.error("run %s: %s", held.run_id, note)
-        self._end_lease(held, "out_of_memory" if self._memory.cannot_fit() else "died", note=note)
+        cannot_fit = self._memory.cannot_fit(besides=self._offspring.pool)
+        self._end_lease(held, "out_of_memory" if cannot_fit else "died", note=note)
 
     def _trouble(self, child: ChildReport) -> str | None:
         """Return why this worker takes no runs, or its run does not go on; None where all is well.
@@ -363,6 +363,7 @@ class Keeper:
         if self._cancel_seen is None or self._cancel_seen[0] != held.run_id:
             self._cancel_seen = (held.run_id, time.monotonic())
         elif time.monotonic() - self._cancel_seen[1] > CANCEL_GRACE_S:
+            log.warning("run %s is cancelled; its training does not stop, and is killed", held.run_id)
             self._end_lease(held, "returned")  # the record's wish makes that `cancelled`
             self._kill(child)
 
@@ -379,6 +380,7 @@ class Keeper:
 
     def _kill(self, child: ChildReport) -> None:
         if child.pid is not None:
+            not_to_tell(child.pid)
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
 

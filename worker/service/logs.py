@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery import signals
 
 from likewise.shared.settings import Settings
 
@@ -23,6 +27,35 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(TEXT))
     logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("likewise").setLevel(logging.INFO)
+    signals.after_setup_logger.connect(_let_the_keeper_tell, weak=False)
+
+
+_killed: set[int] = set()
+
+
+def not_to_tell(pid: int) -> None:
+    """Leave out what the pool says of a child's death: its worker kills it, and has said why."""
+    _killed.add(pid)
+
+
+def _let_the_keeper_tell(**_: Any) -> None:
+    """Have the end of a child told once, in the form of this log, when Celery has set up its own loggers.
+
+    The pool tells of each child that ends, with its signal, and Celery of the task that was lost with it, as
+    of a fault of its own with a traceback. The keeper says which run that was, and why.
+    """
+    pool = logging.getLogger("multiprocessing")
+    pool.handlers.clear()
+    pool.propagate = True
+    pool.addFilter(lambda record: not any(value in _killed for value in _values(record)))
+    logging.getLogger("celery.worker.request").addFilter(
+        lambda record: not any(isinstance(value, WorkerLostError) for value in _values(record))
+    )
+
+
+def _values(record: logging.LogRecord) -> tuple[object, ...]:
+    """Return what stands in an entry's text in the places of `%r`."""
+    return record.args if isinstance(record.args, tuple) else ()
 
 
 def now_about(**names: str | None) -> None:

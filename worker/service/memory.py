@@ -9,7 +9,7 @@ it looks like any other SIGKILL.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +84,14 @@ class MemoryGroup:
         """Return the most that the group's processes have taken at once; None where nobody has counted."""
         return _number(self.folders[0] / self.version.peak) if self.folders else None
 
-    def cannot_fit(self) -> bool:
+    def cannot_fit(self, *, besides: Collection[int] = ()) -> bool:
         """Return whether a process that was killed would be killed again, now that it is dead.
 
         It would where it took most of the limit by itself: what the living processes of the group hold, who
-        may be gone another time, is less than half.
+        may be gone another time, is less than half. Those `besides` are not counted: they take its place.
         """
         limit = self.limit_bytes
-        return limit is not None and self._held_bytes() < limit / 2
+        return limit is not None and self._held_bytes(besides) < limit / 2
 
     def words(self) -> str:
         """Return who ran out of memory, with the peak and the limit."""
@@ -102,15 +102,50 @@ class MemoryGroup:
         most = "an unknown amount" if peak is None else _megabytes(min(peak, limit))
         return f"its container ran out of memory: it took {most} of {_megabytes(limit)}"
 
-    def _held_bytes(self) -> int:
-        """Return what the living processes of the group hold."""
+    def _held_bytes(self, besides: Collection[int]) -> int:
+        """Return what the living processes of the group hold, but for some."""
         held = 0
         with suppress(OSError, ValueError):
-            for pid in (self.folders[0] / "cgroup.procs").read_text().split():
+            for pid in set((self.folders[0] / "cgroup.procs").read_text().split()) - set(map(str, besides)):
                 with suppress(OSError, ValueError, IndexError):
                     pages = int((self.proc / pid / "statm").read_text().split()[1])
                     held += pages * os.sysconf("SC_PAGE_SIZE")
         return held
+
+
+LOOKS_AT_DYING = 25
+"""A process that the kernel kills for want of memory may be seen alive so many times, on a busy machine."""
+
+
+class Kills:
+    """It tells of a dead child whether the kernel may have killed it for want of memory.
+
+    The kernel counts a kill before the process is gone, so that one which was counted while the child was
+    alive may be the child's. It is another's once the child has lived on for LOOKS_AT_DYING looks.
+    """
+
+    def __init__(self, memory: MemoryGroup) -> None:
+        self._memory = memory
+        self._others = self._last = memory.kills
+        self._looks = 0
+
+    def see_alive(self) -> None:
+        """Note that the child lives, at every look."""
+        kills = self._memory.kills
+        self._looks = 0 if kills != self._last else self._looks + 1
+        self._last = kills
+        if self._looks >= LOOKS_AT_DYING:
+            self._others = kills
+
+    @property
+    def any(self) -> bool:
+        """Whether there was a kill that may be the child's."""
+        return self._memory.kills != self._others
+
+    def forget(self) -> None:
+        """Leave all kills so far out of account, for the next child."""
+        self._others = self._last = self._memory.kills
+        self._looks = 0
 
 
 def memory_bytes() -> int:

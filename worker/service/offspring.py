@@ -77,6 +77,11 @@ class Offspring:
             log.warning("ended %d processes that a training had left behind", len(killed))
         return len(killed)
 
+    @property
+    def pool(self) -> Collection[int]:
+        """Return the pool's processes, as far as they are known."""
+        return self._pool() or ()
+
     def _pool(self) -> Collection[int] | None:
         """Return the pool's processes; None where that is not known, as while the pool starts or stops."""
         if sys.platform != "linux" or self.own is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from likewise.worker.service.memory import MemoryGroup
+from likewise.worker.service.memory import LOOKS_AT_DYING, Kills, MemoryGroup
 
 HOST_VERSION_1 = "9:name=systemd:/\n4:memory:{path}\n3:cpu,cpuacct:/x\n0::/\n"
 HOST_VERSION_2 = "0::{path}\n"
@@ -90,6 +90,33 @@ def test_what_took_most_of_the_limit_by_itself_cannot_fit(
     kernel.group("", **VERSION_2)
     kernel.process(41, megabytes=others_mb)  # 42 is dead by now
     assert kernel.found("0::/\n").cannot_fit() is not fits_later
+
+
+def test_what_has_taken_the_place_of_a_killed_process_is_not_counted(kernel: Kernel) -> None:
+    kernel.group("", **VERSION_2)
+    kernel.process(41, megabytes=400)  # the next child, which has begun already
+    assert kernel.found("0::/\n").cannot_fit(besides=[41])
+
+
+def test_a_kill_is_the_childs_though_it_was_seen_alive_after_it(kernel: Kernel) -> None:
+    """On a busy machine a process that the kernel kills lives on for a while."""
+
+    def killed(times: int) -> None:
+        kernel.group("", memory__events=f"oom_kill {times}\n")
+
+    killed(1)
+    kills = Kills(kernel.found("0::/\n"))
+    assert not kills.any
+    killed(2)
+    for _ in range(LOOKS_AT_DYING):
+        kills.see_alive()
+        assert kills.any
+    kills.see_alive()
+    assert not kills.any  # it lives on: another one was killed
+    killed(3)
+    assert kills.any
+    kills.forget()
+    assert not kills.any
 
 
 @pytest.mark.parametrize(
