@@ -67,6 +67,11 @@ class Request:
     queue_anyway: bool = False
     """Whether to queue where no live worker serves a side."""
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a key that is empty, as of a variable that is not set in a script."""
+        if self.key == "":
+            raise UsageError("--key is empty; give this submission a name of its own, or leave --key out")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:

@@ -88,7 +88,7 @@ class Ledger:
             record.declared,
             json.dumps(record.run_ids),
             self.retention_s,
-            0 if key is None else 1,
+            key or "",
             *(belongs_to or ("", "")),
             record.priority,
             record.kind,

@@ -79,6 +79,7 @@ _LOCALS: dict[str, str | int] = {
     "RESULT": names.result_key(""),
     "RUN": names.run_key(""),
     "STREAM_LENGTH": STREAM_LENGTH,
+    "SUBMISSION": names.submission_key(""),
     "SUBMITTING": names.SUBMITTING,
     "WORKER": names.worker_key(""),
     "WORKERS": names.WORKERS,

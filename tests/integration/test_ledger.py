@@ -22,6 +22,7 @@ from likewise.shared.names import (
     queued_key,
     result_key,
     run_key,
+    submission_key,
     wanted_key,
 )
 from likewise.shared.results.run_result import Failure
@@ -265,11 +266,12 @@ def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(sta
     server = start_redis(append_only=False)
     own = Desk(server.url, server.url_of("producer"))
     client, retention_s = own.client, own.ledger.retention_s
-    record = own.submit(frameworks=("nobody", "nowhere"), queue_anyway=True)
+    record = own.submit(frameworks=("nobody", "nowhere"), queue_anyway=True, key="nightly")
     experiment, first, second = experiment_key(record.experiment_id), *map(run_key, record.run_ids)
+    keyed = submission_key("nightly")
     data = blobs(client)
     assert any(key.endswith(b":0") for key in data)
-    assert min(client.ttl(key) for key in (experiment, first, second, *data)) > retention_s
+    assert min(client.ttl(key) for key in (experiment, first, second, keyed, *data)) > retention_s
 
     ref = own.blobs.put(np.arange(3_000.0))
     worker = connect(server.url_of("worker"))
@@ -277,10 +279,11 @@ def test_what_has_not_ended_outlives_the_retention_with_its_data_and_results(sta
     claim = leases.claim(record.run_ids[0], pid=1)
     end = RunEnd(state="succeeded", payload=f'{{"array": {ref.model_dump_json()}}}')
     assert leases.finish(claim.run_id, fence=claim.fence, end=end)
-    whole = (experiment, first, second, result_key(record.run_ids[0]), *blobs(client))
+    whole = (experiment, first, second, keyed, result_key(record.run_ids[0]), *blobs(client))
     assert len(blobs(client)) == len(data) + 2
     assert min(client.ttl(key) for key in whole) > retention_s
-    own.ledger.cancel(record.run_ids[1])
+    again = leases.claim(record.run_ids[1], pid=1)
+    assert leases.finish(again.run_id, fence=again.fence, end=RunEnd(state="succeeded", payload="{}"))
     assert blobs(client)
     assert max(client.ttl(key) for key in whole) <= retention_s
     assert min(client.ttl(key) for key in whole) > retention_s - 60

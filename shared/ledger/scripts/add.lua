@@ -5,12 +5,12 @@
 -- so that nothing vanishes before.
 --
 -- KEYS[1]   the experiment
--- KEYS[2]   the submission, by its idempotency key
+-- KEYS[2]   the submission, by its idempotency key, which stands for the experiment for as long as that is kept
 -- ARGV[1]   the experiment's id
 -- ARGV[2]   the experiment as JSON
 -- ARGV[3]   the ids of its runs as JSON
 -- ARGV[4]   the retention in seconds
--- ARGV[5]   1 where there is an idempotency key, else 0
+-- ARGV[5]   the idempotency key, or ''
 -- ARGV[6]   the relation to the experiment that this one belongs to, or ''
 -- ARGV[7]   that experiment's id, or ''
 -- ARGV[8]   the priority of its runs
@@ -28,15 +28,17 @@ local kind, tags, note, arrays = unpack(ARGV, 9, 12)
 local parent_key = experiment_key(parent)
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
 if gone or redis.call('HEXISTS', parent_key, 'cancelled') == 1 then return '' end
-if keyed == '1' then
+local lives_s = #ARGV > 12 and MOST_RETENTION_S or retention
+if keyed ~= '' then
   local known = redis.call('GET', KEYS[2])
   if known and redis.call('EXISTS', experiment_key(known)) == 1 then return known end
-  redis.call('SET', KEYS[2], id, 'EX', retention)
+  redis.call('SET', KEYS[2], id, 'EX', lives_s)
+  redis.call('HSET', KEYS[1], 'key', keyed)
 end
 redis.call('ZREM', SUBMITTING, id)
 redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now,
   'priority', priority, 'kind', kind, 'tags', tags, 'note', note, 'unfinished', (#ARGV - 12) / 7)
-redis.call('EXPIRE', KEYS[1], #ARGV > 12 and MOST_RETENTION_S or retention)
+redis.call('EXPIRE', KEYS[1], lives_s)
 want(id, KEYS[1], arrays)
 if parent == '' then
   redis.call('ZADD', EXPERIMENTS, now, id)

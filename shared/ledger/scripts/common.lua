@@ -168,6 +168,11 @@ local function end_of_run(key, record)
   end
   redis.call('EXPIRE', key, record.retention_s)
   redis.call('EXPIRE', experiment, record.retention_s)
+  local submission = redis.call('HGET', experiment, 'key')
+  -- A user whose rights are of an earlier version may not touch it, which must not keep a run from its end.
+  if submission and redis.pcall('GET', SUBMISSION .. submission) == experiment_id then
+    redis.pcall('EXPIRE', SUBMISSION .. submission, record.retention_s)
+  end
 end
 
 -- Make a state final. With the last run of an experiment its retention begins.
