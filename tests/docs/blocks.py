@@ -38,7 +38,6 @@ ELSEWHERE = {
 """The test that runs all blocks of a page, or what the one that begins so shows."""
 NOT_RUN = {
     ("README.md", " job file ──>"): "a drawing",
-    ("README.md", "LIKEWISE_REDIS_URL=redis://"): "a host of the reader's; docs/hosts.md is run",
     ("docs/explain.md", "5 settings differ"): "said on the way, with the times of that moment",
     ("docs/gpu.md", "not run:"): "the answer of a script on a host without a GPU",
     ("docs/gpu.md", "COMPOSE_FILE="): "needs a GPU",
