@@ -14,6 +14,7 @@ What to train further is declared as data, by the plans that `producer.follow_up
 
 What a verdict needs is imported when it is needed, or by `get_ready` while the runs train: importing it takes
 about as long as they do.
+Longer than 400 lines: what every experiment goes through is read in order, in one place.
 """
 
 from __future__ import annotations
