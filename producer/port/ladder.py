@@ -1,6 +1,7 @@
 """Climbs the rungs with two hosted programs: the first is the reference, whose tensors feed every rung.
 
-Longer than 400 lines: the nine rungs are climbed one after another, and each rests on what those before it showed.
+Longer than 400 lines: the nine rungs are climbed one after another, and each rests on what those before it
+showed.
 """
 
 from __future__ import annotations
